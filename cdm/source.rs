@@ -1,0 +1,54 @@
+//! The contract between everything that has data and everything that serves it.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use futures::stream::BoxStream;
+
+use crate::{Block, Dataset, FullName, Result, Selection};
+
+/// The values of one selection, block after block.
+pub type BlockStream = BoxStream<'static, Result<Block>>;
+
+/// A validator for caches: two equal identities mean the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Opaque identity (for a local file: device, inode, size, mtime and ctime in ns).
+    pub identity: Arc<str>,
+    /// When the data last changed, if known.
+    pub modified: Option<SystemTime>,
+}
+
+/// An immutable dataset description plus "read this selection of this variable".
+///
+/// Object-safe and small on purpose: a format, an aggregation, a subset and a protocol's view of a
+/// dataset are all Sources, so an encoder needs to know only this.
+///
+/// # Contract (checked by `testing::source_contract`)
+/// * `dataset` never changes during the Source's life.
+/// * `read` is lazy: no work before the first poll. Dropping the stream cancels the work.
+/// * Blocks come in row-major order of the selection and together hold exactly its elements.
+/// * After an error the stream ends.
+/// * A selection of no elements gives an empty stream (or empty blocks), not an error.
+pub trait Source: fmt::Debug + Send + Sync + 'static {
+    /// The description.
+    fn dataset(&self) -> &Dataset;
+
+    /// What validates cached answers; `None` when nothing does.
+    fn version(&self) -> Option<&Version>;
+
+    /// Reads `selection` of `variable`. Errors (an unknown variable, a selection made for another
+    /// shape, failing storage) are items of the stream.
+    fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream;
+}
+
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn dataset(&self) -> &Dataset {
+        (**self).dataset()
+    }
+    fn version(&self) -> Option<&Version> {
+        (**self).version()
+    }
+    fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
+        (**self).read(variable, selection)
+    }
+}

