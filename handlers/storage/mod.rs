@@ -3,11 +3,22 @@
 //! An [`Object`] is one version of one stored thing. Reads never mix versions: when the thing changes
 //! underneath, they fail with [`cdm::ErrorKind::Changed`].
 
+mod coalesce;
+#[cfg(feature = "testing")]
+pub mod faults;
+pub mod local;
+mod memory;
+mod remote;
+
 use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
+
+pub use local::{Entry, EntryKind, FileStatus, LocalRoot};
+pub use memory::MemoryObject;
+pub use remote::remote_object;
 
 /// Byte ranges of one version of one object.
 #[async_trait]
@@ -45,6 +56,12 @@ impl Object {
         all.pop().ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
+    /// Several ranges, as [`ReadRanges::read`]; empty ones are allowed.
+    pub async fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        ranges.iter().try_for_each(|r| self.check(r))?;
+        self.reader.read(ranges).await
+    }
+
     /// One range, from a thread that may block.
     pub fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
         self.check(&range)?;
@@ -53,11 +70,21 @@ impl Object {
 
     fn check(&self, range: &Range<u64>) -> Result<()> {
         if range.start > range.end || range.end > self.size {
-            return Err(Error::corrupt(format!(
-                "the file names bytes {} to {} but holds {}: it is truncated or damaged",
-                range.start, range.end, self.size
-            )));
+            return Err(beyond(range, self.size));
         }
         Ok(())
     }
+}
+
+/// The file names bytes that it does not hold.
+fn beyond(range: &Range<u64>, size: u64) -> Error {
+    Error::corrupt(format!(
+        "the file names bytes {} to {} but holds {size}: it is truncated or damaged",
+        range.start, range.end
+    ))
+}
+
+/// The length of a range that is about to be in memory.
+fn byte_len(range: &Range<u64>) -> Result<usize> {
+    usize::try_from(range.end - range.start).map_err(|e| Error::too_large("a read is too large").with_source(e))
 }

@@ -1,0 +1,319 @@
+//! Files beneath a served directory.
+//!
+//! Owns path confinement (everything is opened beneath a directory descriptor, so `..`, absolute paths
+//! and symbolic links cannot leave it), the identity of a file's version and positioned reads that
+//! notice a change. Which names are shown is the catalog's business, not this module's.
+//!
+//! Data is never memory-mapped: a mapped file that shrinks kills the process.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, OpenOptions, OpenOptionsExt},
+};
+use cdm::{Error, ErrorKind, Result, Version};
+use rustix::fs::OFlags;
+
+use super::{
+    Object, ReadRanges,
+    coalesce::{GAP, LARGEST, coalesce},
+};
+
+/// A directory whose files may be read; nothing outside it can be.
+#[derive(Debug, Clone)]
+pub struct LocalRoot {
+    dir: Arc<Dir>,
+}
+
+/// What [`LocalRoot::stat`] says of a regular file, without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStatus {
+    /// Bytes.
+    pub size: u64,
+    /// Identity of what is there now.
+    pub version: Version,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, without directory.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What a directory entry is, symbolic links followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File {
+        /// Bytes.
+        size: u64,
+        /// Last modification.
+        modified: Option<SystemTime>,
+    },
+    /// A directory.
+    Directory,
+}
+
+impl LocalRoot {
+    /// Opens the directory `path` once; every later access is relative to the descriptor.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such directory, `Forbidden` when it may not be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(|e| access_error(e).within(path.display()))?;
+        Ok(Self { dir: Arc::new(dir) })
+    }
+
+    /// The size and version of the regular file `path` (relative, `/` between components), unopened.
+    ///
+    /// # Errors
+    /// `NotFound` for anything that is not a regular file beneath the root; `Overloaded` when the
+    /// process is out of descriptors.
+    pub async fn stat(&self, path: &str) -> Result<FileStatus> {
+        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
+        blocking(move || status(&dir, &path)).await
+    }
+
+    /// Opens the regular file `path`; the object holds the descriptor and is named `path`.
+    ///
+    /// # Errors
+    /// As [`LocalRoot::stat`].
+    pub async fn open_object(&self, path: &str) -> Result<Object> {
+        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
+        blocking(move || open_object(&dir, &path)).await
+    }
+
+    /// The files and directories in `path` (`""` is the root) by name; what is neither, and names
+    /// that are not UTF-8, are left out. Opens no file.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not a directory beneath the root.
+    pub async fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
+        blocking(move || list(&dir, &path)).await
+    }
+}
+
+/// Runs `work` on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => Err(Error::internal("a worker failed").with_source(e)),
+    }
+}
+
+fn status(dir: &Dir, path: &str) -> Result<FileStatus> {
+    use cap_std::fs::MetadataExt as _;
+    let meta = dir.metadata(path).map_err(access_error)?;
+    if !meta.is_file() {
+        return Err(Error::not_found("there is no such file"));
+    }
+    let stamp = Stamp {
+        device: meta.dev(),
+        inode: meta.ino(),
+        size: meta.size(),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+        links: meta.nlink(),
+    };
+    Ok(FileStatus { size: stamp.size, version: stamp.version() })
+}
+
+fn open_object(dir: &Dir, path: &str) -> Result<Object> {
+    // Asked first so that a device is not even opened; asked again of the descriptor below.
+    status(dir, path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = dir.open_with(path, &options).map_err(access_error)?.into_std();
+    let meta = file.metadata().map_err(read_error)?;
+    if !meta.is_file() {
+        return Err(Error::not_found("there is no such file"));
+    }
+    let stamp = Stamp::of(&meta);
+    Ok(Object {
+        name: path.into(),
+        size: stamp.size,
+        version: stamp.version(),
+        reader: Arc::new(LocalFile { inner: Arc::new(Opened { file, stamp }) }),
+    })
+}
+
+fn list(dir: &Dir, path: &str) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let inside = dir.open_dir(if path.is_empty() { "." } else { path }).map_err(access_error)?;
+    for entry in inside.entries().map_err(access_error)? {
+        let entry = entry.map_err(read_error)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let meta = match entry.metadata() {
+            // Followed from the root, which is what confines it.
+            Ok(meta) if meta.is_symlink() => dir.metadata(Path::new(path).join(&name)),
+            other => other,
+        };
+        // It may be gone by now, or be a link that leads nowhere: not an entry.
+        let Ok(meta) = meta else { continue };
+        let kind = if meta.is_dir() {
+            EntryKind::Directory
+        } else if meta.is_file() {
+            EntryKind::File {
+                size: meta.len(),
+                modified: meta.modified().ok().map(cap_std::time::SystemTime::into_std),
+            }
+        } else {
+            continue;
+        };
+        entries.push(Entry { name, kind });
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// What tells one version of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+    links: u64,
+}
+
+impl Stamp {
+    fn of(meta: &std::fs::Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            links: meta.nlink(),
+        }
+    }
+
+    fn version(&self) -> Version {
+        let (m, mn) = self.modified;
+        let (c, cn) = self.changed;
+        let modified = u64::try_from(m).ok().zip(u32::try_from(mn).ok());
+        Version {
+            identity: format!("{:x}-{:x}-{:x}-{m:x}.{mn:x}-{c:x}.{cn:x}", self.device, self.inode, self.size)
+                .into(),
+            modified: modified.map(|(s, n)| SystemTime::UNIX_EPOCH + Duration::new(s, n)),
+        }
+    }
+
+    /// Whether an open file that was `self` and is `now` still holds the same bytes. A file replaced by
+    /// a rename loses a link, which moves the change time and nothing else: its bytes are still whole.
+    fn same_bytes(&self, now: &Self) -> bool {
+        self.size == now.size
+            && self.modified == now.modified
+            && (self.changed == now.changed || self.links != now.links)
+    }
+}
+
+/// Positioned reads of one open file.
+#[derive(Debug, Clone)]
+struct LocalFile {
+    inner: Arc<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    stamp: Stamp,
+}
+
+impl Opened {
+    fn read(&self, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        let mut found = vec![Bytes::new(); ranges.len()];
+        for fetch in coalesce(ranges, GAP, LARGEST) {
+            if fetch.range.end > self.stamp.size {
+                return Err(super::beyond(&fetch.range, self.stamp.size));
+            }
+            let len = super::byte_len(&fetch.range)?;
+            let mut buffer = vec![0; len];
+            if let Err(e) = self.file.read_exact_at(&mut buffer, fetch.range.start) {
+                self.unchanged()?;
+                return Err(match e.kind() {
+                    io::ErrorKind::UnexpectedEof => Error::corrupt("the file is truncated"),
+                    _ => read_error(e),
+                });
+            }
+            let buffer = Bytes::from(buffer);
+            for i in fetch.serves {
+                let at = super::byte_len(&(fetch.range.start..ranges[i].start))?;
+                found[i] = buffer.slice(at..at + super::byte_len(&ranges[i])?);
+            }
+        }
+        self.unchanged()?;
+        Ok(found)
+    }
+
+    /// Asked after every batch: bytes read before a change was noticed are never given out.
+    fn unchanged(&self) -> Result<()> {
+        let now = Stamp::of(&self.file.metadata().map_err(read_error)?);
+        if self.stamp.same_bytes(&now) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Changed, "the file changed while it was being read"))
+        }
+    }
+}
+
+#[async_trait]
+impl ReadRanges for LocalFile {
+    async fn read(&self, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        let (inner, ranges) = (Arc::clone(&self.inner), ranges.to_vec());
+        blocking(move || inner.read(&ranges)).await
+    }
+
+    fn read_blocking(&self, range: std::ops::Range<u64>) -> Result<Bytes> {
+        self.inner.read(&[range])?.pop().ok_or_else(|| Error::internal("a read gave nothing"))
+    }
+}
+
+/// Why something could not be opened. A path that leads outside is not told from one that leads nowhere.
+fn access_error(e: io::Error) -> Error {
+    let escapes = e.kind() == io::ErrorKind::PermissionDenied && e.raw_os_error().is_none();
+    let kind = match e.kind() {
+        _ if out_of_descriptors(&e) => return overloaded(e),
+        io::ErrorKind::PermissionDenied if !escapes => ErrorKind::Forbidden,
+        io::ErrorKind::Other | io::ErrorKind::StaleNetworkFileHandle => return read_error(e),
+        _ if e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => return read_error(e),
+        _ => ErrorKind::NotFound,
+    };
+    let message = match kind {
+        ErrorKind::Forbidden => "the server may not read it",
+        _ => "there is no such file",
+    };
+    Error::new(kind, message).with_source(e)
+}
+
+fn read_error(e: io::Error) -> Error {
+    if out_of_descriptors(&e) { overloaded(e) } else { Error::storage("the storage failed", e) }
+}
+
+fn out_of_descriptors(e: &io::Error) -> bool {
+    use rustix::io::Errno;
+    e.raw_os_error().is_some_and(|n| n == Errno::MFILE.raw_os_error() || n == Errno::NFILE.raw_os_error())
+}
+
+fn overloaded(e: io::Error) -> Error {
+    Error::new(ErrorKind::Overloaded, "the server is out of file descriptors").with_source(e)
+}
