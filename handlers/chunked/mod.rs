@@ -3,16 +3,27 @@
 //! A format describes an array ([`ChunkedArray`]) and where its chunks lie ([`ChunkIndex`]); the
 //! engine does the rest, within a byte budget that all requests share.
 
+mod cache;
 pub mod codecs;
+mod elements;
+mod engine;
+pub mod plan;
+mod read;
+mod strided;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cdm::{Block, BlockStream, Result, Selection};
+use cdm::{Block, Result};
 
 use self::codecs::Pipeline;
 use crate::storage::Object;
+
+pub use elements::Numbers;
+pub use engine::{Engine, EngineOptions};
 
 /// Where one chunk's stored bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +80,20 @@ pub struct ChunkedArray {
     pub elements: Arc<dyn Elements>,
 }
 
-/// What all reads share: the decoded-chunk cache, the byte budget, the decoding concurrency.
-#[derive(Debug)]
-pub struct Engine {}
+impl ChunkedArray {
+    /// Bytes of one decoded chunk; `None` when that is beyond a `u64`.
+    pub fn chunk_byte_len(&self) -> Option<u64> {
+        self.chunk_shape.iter().try_fold(self.stored_size as u64, |n, &c| n.checked_mul(c))
+    }
+}
 
-impl Engine {
-    /// Reads `selection` of `array`: lazily, in bounded memory, cancelled by dropping the stream.
-    pub fn read(self: &Arc<Self>, array: &Arc<ChunkedArray>, selection: &Selection) -> BlockStream {
-        let _ = (array, selection);
-        Box::pin(futures::stream::empty())
+/// The index of an array of one chunk: contiguous or compact storage, or none at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneChunk(pub Option<ChunkLocation>);
+
+#[async_trait]
+impl ChunkIndex for OneChunk {
+    async fn locate(&self, chunks: &[Vec<u64>]) -> Result<Vec<Option<ChunkLocation>>> {
+        Ok(vec![self.0.clone(); chunks.len()])
     }
 }

@@ -317,3 +317,6 @@ fn out_of_descriptors(e: &io::Error) -> bool {
 fn overloaded(e: io::Error) -> Error {
     Error::new(ErrorKind::Overloaded, "the server is out of file descriptors").with_source(e)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
 
+pub(crate) use local::blocking;
 pub use local::{Entry, EntryKind, FileStatus, LocalRoot};
 pub use memory::MemoryObject;
 pub use remote::remote_object;
@@ -86,5 +87,6 @@ fn beyond(range: &Range<u64>, size: u64) -> Error {
 
 /// The length of a range that is about to be in memory.
 fn byte_len(range: &Range<u64>) -> Result<usize> {
-    usize::try_from(range.end - range.start).map_err(|e| Error::too_large("a read is too large").with_source(e))
+    usize::try_from(range.end - range.start)
+        .map_err(|e| Error::too_large("a read is too large").with_source(e))
 }

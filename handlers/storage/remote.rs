@@ -43,8 +43,13 @@ pub fn remote_object(
         name: name.into(),
         size: meta.size,
         version: Version {
-            identity: format!("{store}/{}-{:x}-{:x}-{tag}", meta.location, meta.size, modified.timestamp_micros())
-                .into(),
+            identity: format!(
+                "{store}/{}-{:x}-{:x}-{tag}",
+                meta.location,
+                meta.size,
+                modified.timestamp_micros()
+            )
+            .into(),
             modified: Some(modified.into()),
         },
         reader: Arc::new(RemoteObject { store, meta, runtime }),
