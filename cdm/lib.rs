@@ -33,6 +33,8 @@ pub mod records;
 pub mod selection;
 pub mod source;
 pub mod subset;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod value;
 
 pub use attribute::{Attribute, Attributes};

@@ -172,3 +172,63 @@ fn compose(outer: &[Slice], inner: Slice) -> Vec<Slice> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::Random;
+
+    fn flat(selection: &Selection) -> Vec<Vec<u64>> {
+        (0..selection.axes().len()).map(|a| selection.indices(a).collect()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn then_is_selecting_twice(seed: u64, shape in proptest::collection::vec(0_u64..12, 0..4)) {
+            let mut random = Random(seed);
+            let outer = random.selection(&shape);
+            let inner = random.selection(&outer.shape());
+            let composed = outer.then(&inner).unwrap();
+            let naive: Vec<Vec<u64>> = (0..shape.len())
+                .map(|axis| {
+                    let of: Vec<u64> = outer.indices(axis).collect();
+                    inner.indices(axis).map(|i| of[usize::try_from(i).unwrap()]).collect()
+                })
+                .collect();
+            prop_assert_eq!(flat(&composed), naive);
+            prop_assert_eq!(composed.shape(), inner.shape());
+            prop_assert!(Selection::new(composed.axes().to_vec(), &shape).is_ok());
+        }
+
+        #[test]
+        fn all_is_neutral(seed: u64, shape in proptest::collection::vec(0_u64..9, 0..4)) {
+            let some = Random(seed).selection(&shape);
+            prop_assert_eq!(flat(&Selection::all(&shape).then(&some).unwrap()), flat(&some));
+            prop_assert_eq!(flat(&some.then(&Selection::all(&some.shape())).unwrap()), flat(&some));
+            prop_assert!(Selection::all(&shape).is_all());
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_is_refused() {
+        let refused = |start, step, count, size| {
+            Slice::new(start, step, count).and_then(|s| Selection::new(vec![vec![s]], &[size])).is_err()
+        };
+        assert!(refused(0, 1, 11, 10));
+        assert!(refused(9, 1, 2, 10));
+        assert!(refused(0, 0, 1, 10));
+        assert!(refused(u64::MAX, 1, 1, 10));
+        assert!(refused(0, u64::MAX, 3, 10));
+        assert!(!refused(9, 1, 1, 10));
+        assert!(!refused(0, 3, 4, 10));
+        assert!(Selection::new(vec![vec![Slice::all(u64::MAX >> 1)]; 2], &[u64::MAX >> 1; 2]).is_err());
+    }
+
+    #[test]
+    fn a_selection_for_another_shape_does_not_compose() {
+        let outer = Selection::all(&[4, 5]);
+        assert!(outer.then(&Selection::all(&[4])).is_err());
+    }
+}

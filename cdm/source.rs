@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream::BoxStream};
 
-use crate::{Block, Dataset, FullName, Result, Selection};
+use crate::{Block, Dataset, Error, FullName, Result, Selection};
 
 /// The values of one selection, block after block.
 pub type BlockStream = BoxStream<'static, Result<Block>>;
@@ -51,4 +51,19 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
         (**self).read(variable, selection)
     }
+}
+
+/// A stream that fails at its first poll.
+pub fn failed(error: Error) -> BlockStream {
+    Box::pin(futures::stream::once(async move { Err(error) }))
+}
+
+/// Ends `blocks` after its first error.
+pub fn end_after_error(blocks: impl Stream<Item = Result<Block>> + Send + 'static) -> BlockStream {
+    let mut over = false;
+    Box::pin(blocks.take_while(move |block| {
+        let take = !over;
+        over = block.is_err();
+        std::future::ready(take)
+    }))
 }

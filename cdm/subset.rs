@@ -1,8 +1,16 @@
 //! A smaller Source: chosen variables, selections, members and rows of another.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use crate::{Dimension, FullName, Result, Selection, Source, filter::RowFilter};
+use futures::StreamExt;
+
+use crate::{
+    BlockStream, DataType, Dataset, Dimension, Error, FullName, Group, Result, Selection, Source, Variable,
+    Version, filter::RowFilter, records, source::failed,
+};
 
 /// What is kept of one variable.
 #[derive(Debug, Clone)]
@@ -27,6 +35,59 @@ pub struct Part {
     pub rows: Option<RowFilter>,
 }
 
+impl Part {
+    /// Everything of `variable`.
+    pub fn whole(variable: &Variable) -> Self {
+        Self {
+            selection: Selection::all(&variable.shape()),
+            dimensions: variable.dimensions.clone(),
+            fields: None,
+            rows: None,
+        }
+    }
+
+    /// What is kept of each element.
+    pub fn contents(&self) -> Contents<'_> {
+        Contents { fields: self.fields.as_deref(), rows: self.rows.as_ref() }
+    }
+
+    /// Checks selections and dimensions against `variable`, member by member.
+    fn check(&self, variable: &Variable) -> Result<()> {
+        let sizes: Vec<u64> = self.dimensions.iter().map(|d| d.size).collect();
+        if self.selection.of_shape() != variable.shape() || self.selection.shape() != sizes {
+            return Err(Error::internal(format!("a selection that does not fit {}", variable.name)));
+        }
+        let Some(fields) = &self.fields else { return Ok(()) };
+        let record = variable
+            .data_type
+            .record()
+            .ok_or_else(|| Error::internal(format!("members of {}, which has none", variable.name)))?;
+        if !fields.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(Error::internal("members of a projection are not ascending"));
+        }
+        fields.iter().try_for_each(|(position, part)| {
+            let field = record.fields.get(*position);
+            part.check(field.ok_or_else(|| Error::internal("a projection names a member that is not there"))?)
+        })
+    }
+}
+
+/// What is kept of each element of a structure or sequence.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'a> {
+    /// Members kept, `None` = all.
+    pub fields: Option<&'a [(usize, Part)]>,
+    /// Rows kept, `None` = all.
+    pub rows: Option<&'a RowFilter>,
+}
+
+impl Contents<'_> {
+    /// True when elements are kept as they are.
+    pub fn is_everything(&self) -> bool {
+        self.fields.is_none() && self.rows.is_none()
+    }
+}
+
 /// Keeps only what `projections` name, in dataset order whatever their order.
 ///
 /// The result's dataset has: of the groups the ancestors of what is kept, with their attributes, and
@@ -37,6 +98,299 @@ pub struct Part {
 /// `NotFound` for an unknown variable; `Internal` when a part does not fit its variable;
 /// `BadRequest` when a variable is named twice.
 pub fn subset(source: Arc<dyn Source>, projections: Vec<Projection>) -> Result<Arc<dyn Source>> {
-    let _ = projections;
-    Ok(source)
+    let mut parts = HashMap::with_capacity(projections.len());
+    let mut kept = Kept::default();
+    for Projection { variable, part } in projections {
+        let whole = source.dataset().require(&variable)?;
+        part.check(whole)?;
+        let left = Variable {
+            data_type: records::project_type(&whole.data_type, &part.contents())?,
+            dimensions: part.dimensions.clone(),
+            ..whole.clone()
+        };
+        kept.add(&variable, left)?;
+        if parts.insert(variable.clone(), part).is_some() {
+            return Err(Error::bad_request(format!("{variable} is asked for twice")));
+        }
+    }
+    let root = kept.group(source.dataset().root());
+    let dataset = Dataset::new(source.dataset().name(), root)?;
+    Ok(Arc::new(Subset { source, dataset, parts }))
+}
+
+#[derive(Debug)]
+struct Subset {
+    source: Arc<dyn Source>,
+    dataset: Dataset,
+    parts: HashMap<FullName, Part>,
+}
+
+impl Source for Subset {
+    fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    fn version(&self) -> Option<&Version> {
+        self.source.version()
+    }
+
+    fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
+        let Some(part) = self.parts.get(variable) else {
+            return failed(Error::not_found(format!("there is no variable {variable}")));
+        };
+        let blocks = match part.selection.then(selection) {
+            Ok(composed) => self.source.read(variable, &composed),
+            Err(error) => return failed(error),
+        };
+        if part.contents().is_everything() {
+            return blocks;
+        }
+        let data_type = match self.source.dataset().require(variable) {
+            Ok(whole) => whole.data_type.clone(),
+            Err(error) => return failed(error),
+        };
+        let part = part.clone();
+        let projected = blocks
+            .map(move |block| block.and_then(|b| records::project_block(&data_type, &part.contents(), b)));
+        crate::source::end_after_error(projected)
+    }
+}
+
+/// What is left of a dataset.
+#[derive(Default)]
+struct Kept {
+    variables: HashMap<FullName, Variable>,
+    dimensions: HashMap<FullName, Dimension>,
+    types: HashSet<FullName>,
+}
+
+impl Kept {
+    fn add(&mut self, name: &FullName, variable: Variable) -> Result<()> {
+        for dimension in &variable.dimensions {
+            let Some(called) = &dimension.name else { continue };
+            let known = self.dimensions.entry(called.clone()).or_insert_with(|| dimension.clone());
+            if known.size != dimension.size {
+                return Err(Error::internal(format!("dimension {called} has two sizes")));
+            }
+        }
+        self.add_types(&variable.data_type);
+        self.variables.insert(name.clone(), variable);
+        Ok(())
+    }
+
+    fn add_types(&mut self, data_type: &DataType) {
+        match data_type {
+            DataType::Enum(e) => drop(self.types.insert(e.name.clone())),
+            DataType::Opaque(o) => self.types.extend(o.name.clone()),
+            DataType::Structure(r) | DataType::Sequence(r) => {
+                self.types.extend(r.name.clone());
+                r.fields.iter().for_each(|f| self.add_types(&f.data_type));
+            }
+            _ => {}
+        }
+    }
+
+    /// `group` with only what is kept, itself included even when empty.
+    fn group(&self, group: &Group) -> Group {
+        let variables = group.variables.iter().filter_map(|v| {
+            let mut left = self.variables.get(&group.name.join(&v.name))?.clone();
+            left.maps.retain(|map| self.still_maps(map, &left.dimensions));
+            Some(left)
+        });
+        let types = group.types.iter().filter(|t| self.types.contains(&group.name.join(&t.name)));
+        let dimensions =
+            group.dimensions.iter().filter_map(|d| self.dimensions.get(d.name.as_ref()?).cloned());
+        Group {
+            name: group.name.clone(),
+            dimensions: dimensions.collect(),
+            types: types.cloned().collect(),
+            variables: variables.collect(),
+            attributes: group.attributes.clone(),
+            groups: group.groups.iter().map(|g| self.group(g)).filter(|g| !is_empty(g)).collect(),
+        }
+    }
+
+    fn still_maps(&self, map: &FullName, dimensions: &[Dimension]) -> bool {
+        self.variables.get(map).is_some_and(|target| {
+            target.dimensions.iter().all(|d| d.name.is_some() && dimensions.contains(d))
+        })
+    }
+}
+
+fn is_empty(group: &Group) -> bool {
+    group.variables.is_empty()
+        && group.dimensions.is_empty()
+        && group.types.is_empty()
+        && group.groups.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Block, RecordType, Slice,
+        filter::{Comparison, Operand, Relation},
+        fixed_block,
+        testing::{MemorySource, collect, source_contract},
+        values,
+    };
+
+    fn dimension(name: &str, size: u64) -> Dimension {
+        Dimension::shared(FullName::new(name), size)
+    }
+
+    fn record(fields: Vec<Variable>) -> Arc<RecordType> {
+        Arc::new(RecordType { name: None, fields, is_vlen: false })
+    }
+
+    /// `lat(lat)`, `sst(lat, 3)` mapped by lat, `points(2)` of { x, label, y[3] }, `s` of rows { a, name }.
+    fn source() -> Arc<dyn Source> {
+        let mut root = Group::new(FullName::root());
+        root.dimensions.push(dimension("/lat", 4));
+        let lat = Variable::new("lat", DataType::Int32, vec![dimension("/lat", 4)]);
+        let mut sst =
+            Variable::new("sst", DataType::Int16, vec![dimension("/lat", 4), Dimension::anonymous(3)]);
+        sst.maps.push(FullName::new("/lat"));
+        let point = record(vec![
+            Variable::new("x", DataType::UInt8, vec![]),
+            Variable::new("label", DataType::String, vec![]),
+            Variable::new("y", DataType::Int16, vec![Dimension::anonymous(3)]),
+        ]);
+        let row = record(vec![
+            Variable::new("a", DataType::Int32, vec![]),
+            Variable::new("name", DataType::String, vec![]),
+        ]);
+        let points = Variable::new("points", DataType::Structure(point), vec![Dimension::anonymous(2)]);
+        let rows = Variable::new("s", DataType::Sequence(row), vec![]);
+        let text = |t: &str| [&(t.len() as u64).to_ne_bytes()[..], t.as_bytes()].concat();
+        let one_point = |x: u8, label: &str, y: [i16; 3]| {
+            [vec![x], text(label), y.iter().flat_map(|v| v.to_ne_bytes()).collect()].concat()
+        };
+        let one_row = |a: i32, name: &str| [a.to_ne_bytes().to_vec(), text(name)].concat();
+        let three_rows =
+            [3_u64.to_ne_bytes().to_vec(), one_row(1, "ab"), one_row(5, ""), one_row(-7, "abc")].concat();
+        Arc::new(MemorySource::flat(
+            "test",
+            root,
+            vec![
+                (lat, fixed_block!([10_i32, 20, 30, 40])),
+                (sst, fixed_block!([0_i16, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32])),
+                (points, Block::varying([one_point(1, "one", [1, 2, 3]), one_point(2, "", [4, 5, 6])])),
+                (rows, Block::varying([three_rows])),
+            ],
+        ))
+    }
+
+    async fn printed(source: &Arc<dyn Source>, name: &str) -> String {
+        let name = FullName::new(name);
+        let variable = source.dataset().require(&name).unwrap();
+        let all = Selection::all(&variable.shape());
+        let fixed = variable.data_type.fixed_size().is_some();
+        let block = collect(source.read(&name, &all), fixed).await.unwrap();
+        format!("{:?}", values(&variable.data_type, &block).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn index_subsets_keep_resize_or_drop_dimensions_and_maps() {
+        let rows = Selection::new(vec![vec![Slice::new(1, 2, 2).unwrap()], vec![Slice::all(3)]], &[4, 3]);
+        let rows = rows.unwrap();
+        let part = |dimensions| Part { selection: rows.clone(), dimensions, fields: None, rows: None };
+        let sliced = vec![dimension("/lat", 2), Dimension::anonymous(3)];
+        let sst = Projection { variable: FullName::new("/sst"), part: part(sliced.clone()) };
+        let alone = subset(source(), vec![sst.clone()]).unwrap();
+        assert_eq!(alone.dataset().root().dimensions, [dimension("/lat", 2)]);
+        assert!(alone.dataset().root().variables[0].maps.is_empty(), "its map is not there");
+        let lat = Projection {
+            variable: FullName::new("/lat"),
+            part: Part {
+                selection: Selection::new(vec![vec![Slice::new(1, 2, 2).unwrap()]], &[4]).unwrap(),
+                dimensions: vec![dimension("/lat", 2)],
+                fields: None,
+                rows: None,
+            },
+        };
+        let both = subset(source(), vec![sst, lat]).unwrap();
+        let names: Vec<_> = both.dataset().variables().map(|(n, _)| n.to_string()).collect();
+        assert_eq!(names, ["/lat", "/sst"], "dataset order");
+        assert_eq!(both.dataset().root().variables[1].maps.len(), 1);
+        assert_eq!(printed(&both, "/sst").await, "[Int(10), Int(11), Int(12), Int(30), Int(31), Int(32)]");
+        source_contract(&both, 1, 20).await;
+        let anonymous = part(vec![Dimension::anonymous(2), Dimension::anonymous(3)]);
+        let nameless =
+            subset(source(), vec![Projection { variable: FullName::new("/sst"), part: anonymous }]).unwrap();
+        assert!(nameless.dataset().root().dimensions.is_empty());
+    }
+
+    #[tokio::test]
+    async fn members_are_projected_and_sliced() {
+        let whole = source();
+        let points = whole.dataset().root().variable("points").unwrap();
+        let mut part = Part::whole(points);
+        let y = Part {
+            selection: Selection::new(vec![vec![Slice::new(0, 2, 2).unwrap()]], &[3]).unwrap(),
+            dimensions: vec![Dimension::anonymous(2)],
+            fields: None,
+            rows: None,
+        };
+        let record = points.data_type.record().unwrap();
+        part.fields = Some(vec![(0, Part::whole(&record.fields[0])), (2, y)]);
+        let projection = Projection { variable: FullName::new("/points"), part };
+        let fixed = subset(Arc::clone(&whole), vec![projection]).unwrap();
+        assert_eq!(fixed.dataset().root().variables[0].data_type.fixed_size(), Some(5));
+        assert_eq!(
+            printed(&fixed, "/points").await,
+            "[Record([UInt(1), List([Int(1), Int(3)])]), Record([UInt(2), List([Int(4), Int(6)])])]"
+        );
+        source_contract(&fixed, 2, 5).await;
+        let mut label = Part::whole(points);
+        label.fields = Some(vec![(1, Part::whole(&record.fields[1]))]);
+        let projection = Projection { variable: FullName::new("/points"), part: label };
+        let labels = subset(whole, vec![projection]).unwrap();
+        assert_eq!(printed(&labels, "/points").await, r#"[Record([Text("one")]), Record([Text("")])]"#);
+    }
+
+    async fn rows_where(comparisons: Vec<Comparison>) -> Result<String> {
+        let whole = source();
+        let rows = whole.dataset().root().variable("s").unwrap();
+        let record = Arc::clone(rows.data_type.record().unwrap());
+        let mut part = Part::whole(rows);
+        part.fields = Some(vec![(1, Part::whole(&record.fields[1]))]);
+        part.rows = Some(RowFilter::new(comparisons, &record)?);
+        let filtered = subset(whole, vec![Projection { variable: FullName::new("/s"), part }])?;
+        Ok(printed(&filtered, "/s").await)
+    }
+
+    fn comparison(left: usize, op: Relation, right: Operand) -> Comparison {
+        Comparison { left: Operand::Member(vec![left]), op, right }
+    }
+
+    #[tokio::test]
+    async fn rows_are_filtered_by_members_that_need_not_be_kept() {
+        let less = comparison(0, Relation::Less, Operand::Real(4.5));
+        assert_eq!(
+            rows_where(vec![less.clone()]).await.unwrap(),
+            r#"[List([Record([Text("ab")]), Record([Text("abc")])])]"#
+        );
+        let matches = comparison(1, Relation::Matches, Operand::Text("b$".into()));
+        assert_eq!(rows_where(vec![less, matches]).await.unwrap(), r#"[List([Record([Text("ab")])])]"#);
+        let list = Operand::AnyOf(vec![Operand::Integer(5), Operand::Integer(6)]);
+        let any = comparison(0, Relation::Equal, list);
+        assert_eq!(rows_where(vec![any]).await.unwrap(), r#"[List([Record([Text("")])])]"#);
+        let mixed = comparison(0, Relation::Equal, Operand::Text("5".into()));
+        assert_eq!(
+            rows_where(vec![mixed]).await.unwrap_err().to_string(),
+            "a number cannot be compared with a text"
+        );
+        assert!(rows_where(vec![comparison(1, Relation::Matches, Operand::Text("(".into()))]).await.is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let whole = source();
+        let lat = Part::whole(whole.dataset().root().variable("lat").unwrap());
+        let named = |name: &str| Projection { variable: FullName::new(name), part: lat.clone() };
+        assert!(subset(source(), vec![named("/lat"), named("/lat")]).is_err());
+        assert!(subset(source(), vec![named("/nothing")]).is_err());
+        assert!(subset(source(), vec![named("/sst")]).is_err());
+    }
 }

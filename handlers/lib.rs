@@ -5,6 +5,7 @@
 //! [`storage`]. No word of any protocol here.
 
 pub mod chunked;
+mod coordinate_maps;
 pub mod hdf5;
 pub mod netcdf3;
 pub mod registry;

@@ -1,1 +1,4 @@
 //! Protocol-neutral outputs of whole Sources.
+
+pub mod cdl;
+pub mod json;
