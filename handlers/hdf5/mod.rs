@@ -1,5 +1,8 @@
 //! HDF5.
 
+#[allow(dead_code, reason = "its user is the reader of dataset headers")]
+mod filters;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

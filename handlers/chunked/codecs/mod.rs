@@ -1,9 +1,47 @@
 //! Chunk codecs: pure functions from stored bytes to decoded bytes. No I/O, CPU only.
+//!
+//! One file per codec; the algorithm is apart from its frame where several formats share it. Which codec a
+//! format means by which name or number is the format's business, not ours.
+
+mod bits;
+mod bitshuffle;
+mod blosc;
+mod blosc2;
+mod blosclz;
+mod bytes_in;
+mod bzip2;
+mod deflate;
+mod fletcher32;
+pub mod fuzz;
+mod lz4;
+mod lzf;
+mod nbit;
+mod rice;
+mod scaleoffset;
+mod shuffle;
+mod szip;
+mod zstd;
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use cdm::{Error, Result, ResultExt};
+
+pub use self::{
+    bitshuffle::{Bitshuffle, Compression},
+    blosc::Blosc,
+    blosc2::Blosc2,
+    bzip2::Bzip2,
+    deflate::Deflate,
+    fletcher32::Fletcher32,
+    lz4::Lz4,
+    lzf::Lzf,
+    nbit::NBit,
+    scaleoffset::ScaleOffset,
+    shuffle::Shuffle,
+    szip::Szip,
+    zstd::Zstd,
+};
 
 /// One stage of a chunk's encoding.
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
