@@ -1,14 +1,40 @@
-//! HDF5.
+//! HDF5 and netCDF-4: files as netCDF-C 4.10 presents them, read without any C library.
+//!
+//! [`format`] reads the file format; the modules beside it make the model's dataset of it. Metadata are
+//! read at open, all of them; values come through the chunk engine.
+//!
+//! Where netCDF-C refuses a file or leaves a variable out, this handler shows what can be shown: object
+//! references are the paths of what they point to, region references the paths of their datasets,
+//! booleans are UInt8, half floats Float32, bit fields unsigned integers, array types further axes, and
+//! a dataset with a null dataspace has one axis of size 0. Time types are left out. Data outside the
+//! file (external links, external storage, virtual datasets) are never followed.
 
-#[allow(dead_code, reason = "its user is the reader of dataset headers")]
+pub mod format;
+
+mod arrays;
+mod attributes;
+mod dimensions;
+mod elements;
 mod filters;
+mod netcdf4;
+mod numbers;
+mod padding;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod types;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cdm::{Error, Result, Source};
+use cdm::{BlockStream, Dataset, Error, FullName, Result, Selection, Source, Version};
+use futures::{StreamExt, stream};
 
-use crate::{Format, Registry, storage::Object};
+use self::{
+    format::{File, SIGNATURE},
+    netcdf4::ValuesByName,
+};
+use crate::{Format, Registry, chunked::Engine, storage::Object};
 
 /// The HDF5 format.
 #[derive(Debug)]
@@ -20,11 +46,65 @@ impl Format for Hdf5 {
         "HDF5"
     }
 
-    fn recognizes(&self, _object: &Object, _head: &[u8]) -> bool {
-        false
+    fn recognizes(&self, _object: &Object, head: &[u8]) -> bool {
+        // A user block of 512 bytes, or any power of two above, may come first.
+        let places = std::iter::successors(Some(512_usize), |at| at.checked_mul(2));
+        std::iter::once(0)
+            .chain(places.take_while(|at| *at < head.len()))
+            .any(|at| head.get(at..).is_some_and(|rest| rest.starts_with(&SIGNATURE)))
     }
 
-    async fn open(&self, _object: Object, _registry: &Registry) -> Result<Arc<dyn Source>> {
-        Err(Error::unsupported("HDF5"))
+    async fn open(&self, object: Object, registry: &Registry) -> Result<Arc<dyn Source>> {
+        let engine = Arc::clone(registry.engine());
+        let read = tokio::task::spawn_blocking(move || {
+            let file = File::open(object.clone())?;
+            let (dataset, values) = netcdf4::read(&file, &object)?;
+            file.forget_blocks();
+            Ok(Hdf5Source { dataset, version: object.version, values, engine })
+        });
+        let source: Result<Hdf5Source> =
+            read.await.map_err(|e| Error::internal("reading metadata did not finish").with_source(e))?;
+        Ok(Arc::new(source?))
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+struct Hdf5Source {
+    dataset: Dataset,
+    version: Version,
+    values: ValuesByName,
+    engine: Arc<Engine>,
+}
+
+impl Hdf5Source {
+    fn blocks(&self, variable: &FullName, selection: &Selection) -> Result<BlockStream> {
+        let shape = self.dataset.require(variable)?.shape();
+        if selection.of_shape() != shape {
+            return Err(Error::internal(format!("a selection for another shape than that of {variable}")));
+        }
+        let values = self.values.get(variable).ok_or_else(|| Error::internal("a variable without values"))?;
+        let array = values.array.as_ref().map_err(Error::shared)?;
+        match &values.padding {
+            None => Ok(self.engine.read(array, selection)),
+            Some(padding) => padding::read(&self.engine, array, padding, selection),
+        }
+    }
+}
+
+impl Source for Hdf5Source {
+    fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    fn version(&self) -> Option<&Version> {
+        Some(&self.version)
+    }
+
+    fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
+        match self.blocks(variable, selection) {
+            Ok(blocks) => blocks,
+            Err(e) => stream::once(async { Err(e) }).boxed(),
+        }
     }
 }

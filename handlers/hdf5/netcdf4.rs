@@ -1,0 +1,164 @@
+//! A file's objects as the model's dataset, as netCDF-C presents netCDF-4 and HDF5 files, with what
+//! netCDF-C leaves out but the model can say (references, booleans, half floats, array types).
+
+use std::{collections::HashMap, sync::Arc};
+
+use cdm::{DataType, Dataset, Dimension, Error, ErrorKind, FullName, Group, Result, Variable};
+
+use super::{
+    arrays::{array, missing_element},
+    attributes::attributes,
+    dimensions::{Axes, Dimensions, Shared},
+    elements::Heaps,
+    format::{Dataspace, File},
+    padding::Padding,
+    tree::{DatasetDraft, Tree},
+    types::{Place, Types},
+};
+use crate::{chunked::ChunkedArray, coordinate_maps::assign_maps, storage::Object};
+
+/// How netCDF-4 names a variable that has a dimension's name but is not its coordinate variable.
+const NON_COORDINATE: &str = "_nc4_non_coord_";
+
+/// Where a variable's values come from.
+#[derive(Debug)]
+pub(super) struct Values {
+    /// The array, or why it cannot be read.
+    pub(super) array: Result<Arc<ChunkedArray>>,
+    /// What it lacks, when its unlimited dimensions are longer.
+    pub(super) padding: Option<Arc<Padding>>,
+}
+
+/// The values of every variable.
+pub(super) type ValuesByName = HashMap<FullName, Values>;
+
+/// Reads all metadata of `file`. Blocks on storage.
+pub(super) fn read(file: &File, object: &Object) -> Result<(Dataset, ValuesByName)> {
+    let tree = Tree::read(file)?;
+    let types = Types::collect(&tree);
+    let heaps = Heaps { file: file.clone(), paths: Arc::new(tree.paths.clone()) };
+    let dimensions = Dimensions::resolve(&tree, &heaps);
+    let mut build =
+        Build { tree: &tree, dimensions: &dimensions, heaps, object, types, values: HashMap::new() };
+    let mut groups = Vec::with_capacity(tree.groups.len());
+    for at in 0..tree.groups.len() {
+        groups.push(Some(build.group(at)?));
+    }
+    // Children come after their parents: moving the last first, every group is whole when it moves.
+    for at in (1..groups.len()).rev() {
+        let (Some(mut group), Some(parent)) = (groups[at].take(), tree.groups[at].parent) else { continue };
+        group.groups.reverse();
+        if let Some(parent) = &mut groups[parent] {
+            parent.groups.push(group);
+        }
+    }
+    let mut root = groups.swap_remove(0).ok_or_else(|| Error::internal("a file without a root group"))?;
+    root.groups.reverse();
+    assign_maps(&mut root);
+    Ok((Dataset::new(Arc::clone(&object.name), root)?, build.values))
+}
+
+struct Build<'a> {
+    tree: &'a Tree,
+    dimensions: &'a Dimensions,
+    heaps: Heaps,
+    object: &'a Object,
+    types: Types,
+    values: ValuesByName,
+}
+
+impl Build<'_> {
+    fn group(&mut self, at: usize) -> Result<Group> {
+        let draft = &self.tree.groups[at];
+        let mut group = Group::new(draft.name.clone());
+        group.dimensions = self.dimensions.of_group(at).into_iter().map(|d| self.dimension(d)).collect();
+        let place = Place { group: &draft.name, hint: "" };
+        group.attributes = attributes(&draft.attributes, &mut self.types, place, &self.heaps)?;
+        for (dataset, axes) in draft.datasets.iter().zip(&self.dimensions.axes[at]) {
+            if axes.dimension_only {
+                continue;
+            }
+            let name = match dataset.name.strip_prefix(NON_COORDINATE) {
+                Some(rest) if !rest.is_empty() => rest,
+                _ => &dataset.name,
+            };
+            let full = draft.name.join(name);
+            if self.values.contains_key(&full) {
+                tracing::warn!(variable = %full, "a second dataset of the same name is left out");
+                continue;
+            }
+            if let Some(variable) = self.variable(&draft.name, name, dataset, axes)? {
+                group.variables.push(variable);
+            }
+        }
+        group.types = self.types.take(&draft.name);
+        Ok(group)
+    }
+
+    fn dimension(&self, shared: &Shared) -> Dimension {
+        let name = self.tree.groups[shared.group].name.join(&shared.name);
+        Dimension { name: Some(name), size: shared.size, unlimited: shared.unlimited }
+    }
+
+    /// `None`: the model has no type for it.
+    fn variable(
+        &mut self,
+        group: &FullName,
+        name: &str,
+        dataset: &DatasetDraft,
+        axes: &Axes,
+    ) -> Result<Option<Variable>> {
+        let full = group.join(name);
+        let info = &dataset.info;
+        let place = Place { group, hint: name };
+        let (data_type, inner) = match self.types.of(&info.datatype, info.committed, place) {
+            Ok(found) => found,
+            Err(e) if e.kind() == ErrorKind::Unsupported => {
+                tracing::warn!(variable = %full, error = %e, "a variable is left out");
+                return Ok(None);
+            }
+            Err(e) => return Err(e.within(&full)),
+        };
+        let mut dimensions = Vec::new();
+        let mut short = false;
+        for (axis, &size) in info.dataspace.dims().iter().enumerate() {
+            let shared = axes.shared.get(axis).copied().flatten().and_then(|d| self.dimensions.all.get(d));
+            match shared {
+                Some(d) if d.size == size || d.unlimited && d.size > size => {
+                    short |= d.size > size;
+                    dimensions.push(self.dimension(d));
+                }
+                _ => dimensions.push(Dimension::anonymous(size)),
+            }
+        }
+        if info.dataspace == Dataspace::Null {
+            dimensions.push(Dimension::anonymous(0));
+        } else {
+            dimensions.extend(inner.into_iter().map(Dimension::anonymous));
+        }
+        let mut variable = Variable::new(name, data_type, dimensions);
+        variable.attributes = attributes(&dataset.attributes, &mut self.types, place, &self.heaps)?;
+        let values = self.values_of(&full, dataset, &variable.data_type, short);
+        self.values.insert(full, values);
+        Ok(Some(variable))
+    }
+
+    fn values_of(
+        &self,
+        full: &FullName,
+        dataset: &DatasetDraft,
+        data_type: &DataType,
+        short: bool,
+    ) -> Values {
+        let made = array(full.clone(), self.object, &dataset.info, &self.heaps).map(Arc::new);
+        let mut padding = None;
+        let array = made.and_then(|array| {
+            if short {
+                let missing = missing_element(&array, &dataset.info, data_type)?;
+                padding = Some(Arc::new(Padding { missing, fixed_size: data_type.fixed_size() }));
+            }
+            Ok(array)
+        });
+        Values { array: array.map_err(|e| e.within(full)), padding }
+    }
+}
