@@ -1,1 +1,183 @@
-//! DAP2.
+//! The DAP2 front end: `.dds`, `.das`, `.dods`, `.ascii` and the pages beside them, from a request and a
+//! Source to a reply. It does no HTTP and no I/O of its own.
+//!
+//! A request runs through: [`View`] (the dataset with DAP2's types and names), [`constraint`] (text to
+//! tree), `resolve` (tree and view to what is answered, in dataset order), then one of the writers
+//! `dds`, `das`, `dods` with `xdr`, or `ascii`.
+
+mod ascii;
+mod attributes;
+pub mod constraint;
+mod convert;
+mod das;
+mod dds;
+mod dods;
+mod grids;
+mod names;
+mod pages;
+mod resolve;
+mod view;
+mod xdr;
+
+use std::sync::Arc;
+
+use cdm::{Error, ErrorKind, Result, Source};
+use http::{HeaderMap, HeaderValue, header};
+use percent_encoding::percent_decode_str;
+
+use self::view::View;
+pub use self::view::WideIntegers;
+use super::{ByteStream, Reply, Request, status_of};
+
+/// What may be asked of a dataset, by suffix of its URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Response {
+    /// Structure.
+    Dds,
+    /// Attributes.
+    Das,
+    /// Values.
+    Dods,
+    /// Values as text.
+    Ascii,
+    /// Versions of the protocol and the server.
+    Ver,
+    /// What may be asked.
+    Help,
+    /// A page for people.
+    Info,
+}
+
+/// The suffixes and what they ask for.
+pub const SUFFIXES: &[(&str, Response)] = &[
+    (".dds", Response::Dds),
+    (".das", Response::Das),
+    (".dods", Response::Dods),
+    (".ascii", Response::Ascii),
+    (".asc", Response::Ascii),
+    (".ver", Response::Ver),
+    (".help", Response::Help),
+    (".info", Response::Info),
+];
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+impl Response {
+    /// `Content-Type` and `Content-Description` (protocol section 5.1).
+    fn described(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Dds => (TEXT, "dods_dds"),
+            Self::Das => (TEXT, "dods_das"),
+            Self::Dods => ("application/octet-stream", "dods_data"),
+            Self::Ascii => (TEXT, "dods_ascii"),
+            Self::Ver => (TEXT, "dods_version"),
+            Self::Help => (HTML, "dods_help"),
+            Self::Info => (HTML, "dods_description"),
+        }
+    }
+}
+
+/// Answers `request`; errors become DAP2's Error object.
+pub async fn respond(request: &Request<'_>, response: Response, source: Arc<dyn Source>) -> Reply {
+    respond_with(request, response, source, WideIntegers::default()).await
+}
+
+/// As [`respond`], with another policy for 64-bit integers.
+pub async fn respond_with(
+    request: &Request<'_>,
+    response: Response,
+    source: Arc<dyn Source>,
+    wide: WideIntegers,
+) -> Reply {
+    match answer(request, response, source, wide).await {
+        Ok(reply) => reply,
+        Err(failure) => error(&failure, request),
+    }
+}
+
+async fn answer(
+    request: &Request<'_>,
+    response: Response,
+    source: Arc<dyn Source>,
+    wide: WideIntegers,
+) -> Result<Reply> {
+    let (media_type, description) = response.described();
+    let headers = headers(media_type, description);
+    let view = Arc::new(View::new(source, wide)?);
+    // The whole query is the constraint. It is decoded once here; names may hold another layer (5.2).
+    let text = percent_decode_str(request.query.unwrap_or_default())
+        .decode_utf8()
+        .map_err(|e| Error::bad_request("the constraint is not UTF-8").with_source(e))?;
+    let answer = match response {
+        Response::Ver | Response::Help => resolve::resolve(&view, "")?,
+        _ => resolve::resolve(&view, &text)?,
+    };
+    let dataset = view.dataset().name().to_owned();
+    let identity = format!("dap2 {response:?} {wide:?} {}", answer.canonical);
+    let status = http::StatusCode::OK;
+    let text = match response {
+        Response::Dds => dds::text(&dataset, &answer),
+        Response::Das => das::text(&view, &answer).await,
+        Response::Ver => pages::version(),
+        Response::Help => pages::help(request),
+        Response::Info => {
+            pages::info(request, &dds::text(&dataset, &answer), &das::text(&view, &answer).await)
+        }
+        Response::Dods => {
+            let (length, body) = dods::body(&dataset, &answer)?;
+            return Ok(streamed(headers, length, identity, body, false));
+        }
+        Response::Ascii => {
+            let body = ascii::body(&dataset, &answer)?;
+            return Ok(streamed(headers, None, identity, body, true));
+        }
+    };
+    Ok(Reply { identity: Some(identity), ..Reply::text(status, headers, text) })
+}
+
+fn streamed(
+    headers: HeaderMap,
+    length: Option<u64>,
+    identity: String,
+    body: ByteStream,
+    compressible: bool,
+) -> Reply {
+    Reply { status: http::StatusCode::OK, headers, length, identity: Some(identity), compressible, body }
+}
+
+/// DAP2's Error object (protocol section 5.8) with the status of the error's kind.
+pub fn error(error: &Error, request: &Request<'_>) -> Reply {
+    let code = match error.kind() {
+        ErrorKind::BadRequest => 1005,
+        ErrorKind::NotFound => 1003,
+        ErrorKind::Forbidden => 1006,
+        ErrorKind::Unsupported => 1008,
+        ErrorKind::Corrupt | ErrorKind::Storage | ErrorKind::Changed => 1007,
+        ErrorKind::TooLarge | ErrorKind::Overloaded => 1001,
+        ErrorKind::Internal => 1002,
+    };
+    let message = match error.kind() {
+        // What went wrong inside is for the log.
+        ErrorKind::Internal => "internal error",
+        _ => error.message(),
+    };
+    let message = das::quoted(&format!("{message} (request {})", request.id));
+    let text = format!("Error {{\n    code = {code};\n    message = {message};\n}};\n");
+    let mut headers = headers(TEXT, "dods_error");
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Reply { compressible: false, ..Reply::text(status_of(error.kind()), headers, text) }
+}
+
+fn headers(media_type: &'static str, description: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert("content-description", HeaderValue::from_static(description));
+    headers.insert("xdap", HeaderValue::from_static("2.0"));
+    headers.insert("xdods-server", HeaderValue::from_static("dods/3.2"));
+    headers
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
