@@ -1,1 +1,172 @@
 //! Settings: flags over environment over file over defaults, validated once.
+//!
+//! [`SETTINGS`] is the one list of keys: the file, the environment (`THALWEG_` + key in capitals, `.` as
+//! `_`) and the flags all go through it, so a setting is added by one field and one line.
+
+mod load;
+mod value;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use self::value::Value;
+pub use self::{
+    load::{ConfigError, Overrides, load},
+    value::Network,
+};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Address and port that connections are accepted on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Folders and files that are served.
+    pub roots: Vec<PathBuf>,
+    /// Shown on pages and in catalogs.
+    pub title: String,
+    /// The URL clients reach this server at, when it is behind a proxy: `https://data.example.org/thalweg`.
+    pub public_url: Option<String>,
+    /// Host names requests may be for; empty: any.
+    pub allowed_hosts: Vec<String>,
+    /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The log.
+    pub log: LogSettings,
+    /// What one client, or all, may take.
+    pub limits: Limits,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,thalweg=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What one client, or all, may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Connections from one address at a time; trusted proxies are exempt.
+    pub connections_per_address: usize,
+    /// A request's head must be complete after this time.
+    pub header_timeout: Duration,
+    /// An idle connection is closed after this time.
+    pub idle_timeout: Duration,
+    /// A connection whose client takes no byte for this time is cut.
+    pub write_timeout: Duration,
+    /// Bytes of a request's target.
+    pub uri: u64,
+    /// Bytes of one binary answer.
+    pub response_binary: u64,
+    /// Bytes of one text answer.
+    pub response_text: u64,
+    /// Data answers at a time; more wait `queue_timeout`, then are told to come again.
+    pub data_responses: usize,
+    /// How long a data answer may wait for its turn.
+    pub queue_timeout: Duration,
+    /// Bytes of data in memory at a time, over all requests.
+    pub memory: u64,
+    /// Bytes of decoded chunks that are kept for the next request.
+    pub chunk_cache: u64,
+    /// Files held open.
+    pub open_datasets: u64,
+    /// How long answers may finish after the server is told to stop.
+    pub drain_timeout: Duration,
+    /// How long connections are still accepted after the server is told to stop.
+    pub drain_delay: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            roots: Vec::new(),
+            title: "Thalweg data server".to_owned(),
+            public_url: None,
+            allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            connections: 10_000,
+            connections_per_address: 256,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            uri: 64 * 1024,
+            response_binary: 256 * 1024 * MIB,
+            response_text: 100 * MIB,
+            data_responses: 512,
+            queue_timeout: Duration::from_secs(5),
+            memory: 256 * MIB,
+            chunk_cache: 64 * MIB,
+            open_datasets: 512,
+            drain_timeout: Duration::from_secs(30),
+            drain_delay: Duration::from_secs(0),
+        }
+    }
+}
+
+/// One key: its name in the file (with its table), and what a value does.
+pub(crate) struct Setting {
+    pub(crate) key: &'static str,
+    pub(crate) apply: fn(&mut Config, &Value) -> Result<(), String>,
+}
+
+macro_rules! setting {
+    ($key:literal, $field:ident $(. $more:ident)*, $read:ident) => {
+        Setting {
+            key: $key,
+            apply: |config, value| {
+                config.$field$(.$more)* = value.$read()?;
+                Ok(())
+            },
+        }
+    };
+}
+
+/// Every setting.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting!("listen", listen, address),
+    setting!("roots", roots, paths),
+    setting!("title", title, text),
+    setting!("public_url", public_url, url),
+    setting!("allowed_hosts", allowed_hosts, texts),
+    setting!("trusted_proxies", trusted_proxies, networks),
+    setting!("log.format", log.format, log_format),
+    setting!("log.level", log.level, text),
+    setting!("limits.connections", limits.connections, count),
+    setting!("limits.connections_per_address", limits.connections_per_address, count),
+    setting!("limits.header_timeout", limits.header_timeout, duration),
+    setting!("limits.idle_timeout", limits.idle_timeout, duration),
+    setting!("limits.write_timeout", limits.write_timeout, duration),
+    setting!("limits.uri", limits.uri, bytes),
+    setting!("limits.response_binary", limits.response_binary, bytes),
+    setting!("limits.response_text", limits.response_text, bytes),
+    setting!("limits.data_responses", limits.data_responses, count),
+    setting!("limits.queue_timeout", limits.queue_timeout, duration),
+    setting!("limits.memory", limits.memory, bytes),
+    setting!("limits.chunk_cache", limits.chunk_cache, bytes),
+    setting!("limits.open_datasets", limits.open_datasets, number),
+    setting!("limits.drain_timeout", limits.drain_timeout, duration),
+    setting!("limits.drain_delay", limits.drain_delay, duration),
+];

@@ -1,3 +1,7 @@
-//! The `thalweg` program.
+//! The `thalweg` program: arguments, one command, an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    thalweg::cli::main()
+}

@@ -1,1 +1,90 @@
 //! The command line: arguments to one function per command.
+//!
+//! Exit codes: 0 done; 1 it could not be done; 2 the command line or a setting is wrong. Errors are one
+//! sentence on standard error.
+
+mod cat;
+mod ls;
+mod serve;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// Serves netCDF and HDF5 files over OPeNDAP (DAP4 and DAP2).
+#[derive(Debug, Parser)]
+#[command(name = "thalweg", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve folders and files over HTTP
+    Serve(serve::Arguments),
+    /// List the datasets in a folder
+    Ls(ls::Arguments),
+    /// Print a dataset's structure, and the values of variables, as CDL
+    Cat(cat::Arguments),
+}
+
+/// Why a command ended without success.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or a setting is wrong: 2.
+    Usage(String),
+    /// It could not be done: 1.
+    Failed(String),
+    /// Something was found wanting and has been said: 1.
+    Reported,
+}
+
+impl Failure {
+    fn failed(error: impl Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<cdm::Error> for Failure {
+    fn from(error: cdm::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+/// Runs the command that the process arguments name.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Ls(arguments) => ls::run(&arguments),
+        Command::Cat(arguments) => cat::run(&arguments),
+    };
+    let (code, message) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => (2, message),
+        Err(Failure::Failed(message)) => (1, message),
+        Err(Failure::Reported) => return ExitCode::from(1),
+    };
+    say(format_args!("thalweg: {message}"));
+    ExitCode::from(code)
+}
+
+/// One line on standard error. When that is closed there is nobody to tell.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Runs a command's future on this process's runtime.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,1 +1,83 @@
 //! The HTTP server: accept loop, layers, limits, routes, replies, shutdown.
+//!
+//! One [`Server`] value holds everything; there is no global state. What an answer says is the business
+//! of `protocols`; what data there is, of `catalog`.
+
+mod accept;
+mod compress;
+mod conditions;
+mod error;
+mod files;
+mod handle;
+mod layers;
+mod mender;
+mod origin;
+mod respond;
+mod routes;
+mod stall;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use cdm::{Error, Result};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+
+pub use self::routes::{Candidate, CatalogFormat, Fixed, Response, Route, route};
+use crate::{catalog::Catalog, config::Config};
+
+/// A server that accepts connections once it is [run](Server::run).
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    catalog: Catalog,
+    local: SocketAddr,
+    /// Permits of data answers: metadata and health never wait behind data.
+    data: Arc<Semaphore>,
+    /// Where the server is in its life.
+    phase: watch::Sender<Phase>,
+}
+
+/// Where a server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    /// Told to stop: not ready any more, connections still accepted.
+    Leaving,
+    /// No new connections; open ones finish their answer.
+    Draining,
+}
+
+impl Server {
+    /// Binds `config.listen`.
+    ///
+    /// # Errors
+    /// `Storage` when the address cannot be bound.
+    pub async fn bind(config: Config, catalog: Catalog) -> Result<Self> {
+        let listen = config.listen;
+        let fail = |e: std::io::Error| Error::storage(format!("cannot listen on {listen}: {e}"), e);
+        let listener = TcpListener::bind(listen).await.map_err(fail)?;
+        let local = listener.local_addr().map_err(fail)?;
+        let data = Arc::new(Semaphore::new(config.limits.data_responses.min(Semaphore::MAX_PERMITS)));
+        let phase = watch::Sender::new(Phase::Running);
+        Ok(Self { listener, shared: Arc::new(Shared { config, catalog, local, data, phase }) })
+    }
+
+    /// The address in use, with the port that was taken for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.local
+    }
+
+    /// Serves until `stop` completes, then lets answers finish (promise R31) unless `now` completes.
+    pub async fn run(self, stop: impl Future<Output = ()>, now: impl Future<Output = ()>) {
+        accept::run(self.listener, self.shared, stop, now).await;
+    }
+}

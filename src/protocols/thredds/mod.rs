@@ -1,1 +1,107 @@
-//! THREDDS catalogs: InvCatalog 1.0 XML and HTML.
+//! THREDDS catalogs: InvCatalog 1.0 XML for programs ([`xml`]) and the same as a page ([`html`]).
+//!
+//! Made from a [`Listing`] alone, so no file is opened; long folders are split into pages of
+//! [`PAGE_LEN`] entries.
+
+mod html;
+mod text;
+mod xml;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::{catalog::Listing, protocols::Reply};
+
+/// Entries of one page.
+pub const PAGE_LEN: usize = 1000;
+
+/// What a catalog is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// What the folder holds.
+    pub listing: &'a Listing,
+    /// The page, from 1.
+    pub page: usize,
+    /// Relative URL of the server's top from where the catalog is asked for: `../../`, or empty.
+    pub top: &'a str,
+    /// The server's top as clients see it: scheme, host and the prefix a proxy adds, without final slash.
+    pub origin: &'a str,
+    /// The server's title.
+    pub title: &'a str,
+}
+
+impl<'a> View<'a> {
+    /// Pages there are; an empty folder has one.
+    pub fn page_count(&self) -> usize {
+        self.entry_count().div_ceil(PAGE_LEN).max(1)
+    }
+
+    fn entry_count(&self) -> usize {
+        self.listing.folders.len() + self.listing.datasets.len()
+    }
+
+    /// The folders of this page.
+    fn folders(&self) -> &'a [std::sync::Arc<str>] {
+        let len = self.listing.folders.len();
+        let (start, end) = self.bounds();
+        self.listing.folders.get(start.min(len)..end.min(len)).unwrap_or_default()
+    }
+
+    /// The datasets of this page: they follow the folders.
+    fn datasets(&self) -> &'a [crate::catalog::Entry] {
+        let skip = self.listing.folders.len();
+        let len = self.listing.datasets.len();
+        let (start, end) = self.bounds();
+        let inside = |at: usize| at.saturating_sub(skip).min(len);
+        self.listing.datasets.get(inside(start)..inside(end)).unwrap_or_default()
+    }
+
+    fn bounds(&self) -> (usize, usize) {
+        let start = self.page.saturating_sub(1).saturating_mul(PAGE_LEN);
+        (start, start.saturating_add(PAGE_LEN))
+    }
+
+    fn name(&self) -> &'a str {
+        if self.listing.folder.is_top() { self.title } else { self.listing.folder.file_name() }
+    }
+
+    /// Relative URL of a folder's catalog, without the file name.
+    fn folder_url(&self, folder: &crate::catalog::DatasetName) -> String {
+        if folder.is_top() {
+            format!("{}catalog/", self.top)
+        } else {
+            format!("{}catalog/{}/", self.top, folder.to_url())
+        }
+    }
+}
+
+/// The catalog as InvCatalog 1.0 XML.
+///
+/// # Errors
+/// `Internal` when writing fails, which it does not.
+pub fn xml(view: &View<'_>) -> cdm::Result<Reply> {
+    let text =
+        xml::write(view).map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
+    Ok(reply(view, "application/xml; charset=utf-8", "xml", text))
+}
+
+/// The catalog as a page.
+///
+/// # Errors
+/// `Internal` when the template fails, which it does not.
+pub fn html(view: &View<'_>) -> cdm::Result<Reply> {
+    let text =
+        html::write(view).map_err(|e| cdm::Error::internal("writing the page failed").with_source(e))?;
+    Ok(reply(view, "text/html; charset=utf-8", "html", text))
+}
+
+fn reply(view: &View<'_>, media_type: &'static str, form: &str, text: String) -> Reply {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    let mut reply = Reply::text(StatusCode::OK, headers, text);
+    reply.identity =
+        Some(format!("catalog {form} {} {} {} {}", view.page, view.top, view.origin, view.title));
+    reply
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! What a folder holds, from directory listings alone: nothing is opened.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::DatasetName;
+
+/// File name endings that make a regular file a dataset.
+pub const DATA_SUFFIXES: [&str; 14] = [
+    ".nc", ".nc3", ".nc4", ".cdf", ".cdf5", ".netcdf", ".ncf", ".h5", ".hdf5", ".he5", ".hdf", ".h4",
+    ".hdf4", ".nc5",
+];
+
+/// Whether a file of this name counts as a dataset. What it really holds is found out when it is opened.
+pub fn is_data_file(name: &str) -> bool {
+    !name.starts_with('.')
+        && DATA_SUFFIXES.iter().any(|suffix| {
+            name.len() > suffix.len()
+                && name
+                    .len()
+                    .checked_sub(suffix.len())
+                    .and_then(|cut| name.get(cut..))
+                    .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        })
+}
+
+/// A folder's content, each part sorted by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The folder.
+    pub folder: DatasetName,
+    /// Names of the folders in it.
+    pub folders: Vec<Arc<str>>,
+    /// The datasets in it.
+    pub datasets: Vec<Entry>,
+}
+
+/// A dataset in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// File name.
+    pub name: Arc<str>,
+    /// Bytes.
+    pub size: u64,
+    /// When the file was last written.
+    pub modified: Option<SystemTime>,
+}
+
+impl Listing {
+    /// Sorts and keeps what is shown.
+    pub(crate) fn new(folder: DatasetName, mut folders: Vec<Arc<str>>, mut datasets: Vec<Entry>) -> Self {
+        let shown = |name: &str| DatasetName::new(name).is_ok_and(|n| n.as_str() == name);
+        folders.retain(|name| shown(name));
+        datasets.retain(|entry| shown(&entry.name) && is_data_file(&entry.name));
+        folders.sort_unstable();
+        datasets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Self { folder, folders, datasets }
+    }
+
+    /// The same for equal listings: names, sizes and times.
+    pub fn identity(&self) -> String {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        hash.update(self.folder.as_str().as_bytes());
+        for name in &self.folders {
+            hash.update(&[0, 1]);
+            hash.update(name.as_bytes());
+        }
+        for entry in &self.datasets {
+            hash.update(&[0, 2]);
+            hash.update(entry.name.as_bytes());
+            hash.update(&entry.size.to_le_bytes());
+            let modified = entry.modified.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
+            hash.update(&modified.map_or(0, |t| t.as_nanos()).to_le_bytes());
+        }
+        format!("{:032x}", hash.digest128())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_files_by_name() {
+        for name in ["a.nc", "A.NC4", "x.y.h5", "b.HDF5", "c.cdf"] {
+            assert!(is_data_file(name), "{name}");
+        }
+        for name in [".nc", ".hidden.nc", "a.txt", "nc", "a.nc.gz", "", "é"] {
+            assert!(!is_data_file(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn listings_hide_and_sort() {
+        let entry = |name: &str| Entry { name: name.into(), size: 1, modified: None };
+        let listing = Listing::new(
+            DatasetName::top(),
+            vec!["z".into(), ".git".into(), "a".into(), "b\nc".into()],
+            vec![entry("b.nc"), entry(".x.nc"), entry("a.nc"), entry("readme.txt"), entry("a\\b.nc")],
+        );
+        assert_eq!(listing.folders, ["a".into(), "z".into()]);
+        assert_eq!(listing.datasets.iter().map(|e| &*e.name).collect::<Vec<_>>(), ["a.nc", "b.nc"]);
+        let mut other = listing.clone();
+        assert_eq!(listing.identity(), other.identity());
+        other.datasets[0].size = 2;
+        assert_ne!(listing.identity(), other.identity());
+    }
+}

@@ -1,0 +1,110 @@
+use std::{fs, os::unix::fs::symlink, sync::Arc};
+
+use cdm::ErrorKind;
+use handlers::{Registry, chunked::Engine};
+
+use super::*;
+
+fn catalog(paths: &[PathBuf]) -> Catalog {
+    Catalog::new(paths, 16, Registry::new(Arc::new(Engine {}))).unwrap()
+}
+
+fn name(name: &str) -> DatasetName {
+    DatasetName::new(name).unwrap()
+}
+
+async fn kind_of_stat(catalog: &Catalog, dataset: &str) -> ErrorKind {
+    catalog.stat(&name(dataset)).await.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn one_folder_is_the_top() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    fs::write(dir.path().join("a.nc"), b"x").unwrap();
+    fs::write(dir.path().join("sub/b.nc"), b"yy").unwrap();
+    let catalog = catalog(&[dir.path().to_path_buf()]);
+    let top = catalog.list(&DatasetName::top()).await.unwrap();
+    assert_eq!(top.folders, ["sub".into()]);
+    assert_eq!((&*top.datasets[0].name, top.datasets[0].size), ("a.nc", 1));
+    assert_eq!(&*catalog.list(&name("sub")).await.unwrap().datasets[0].name, "b.nc");
+    assert_eq!(catalog.object(&name("sub/b.nc")).await.unwrap().size, 2);
+    assert_eq!(catalog.list(&name("nowhere")).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(catalog.is_ready().await);
+}
+
+#[tokio::test]
+async fn several_paths_have_unique_names() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["x/data", "y/data"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("x/data/a.nc"), b"1").unwrap();
+    fs::write(dir.path().join("y/data/a.nc"), b"22").unwrap();
+    fs::write(dir.path().join("single.dat"), b"333").unwrap();
+    fs::write(dir.path().join("secret.nc"), b"4444").unwrap();
+    let paths = ["x/data", "y/data", "single.dat"].map(|p| dir.path().join(p));
+    let catalog = catalog(&paths);
+    let top = catalog.list(&DatasetName::top()).await.unwrap();
+    assert_eq!(top.folders, ["data".into(), "data-2".into()]);
+    assert_eq!(&*top.datasets[0].name, "single.dat");
+    assert_eq!(catalog.object(&name("data/a.nc")).await.unwrap().size, 1);
+    assert_eq!(catalog.object(&name("data-2/a.nc")).await.unwrap().size, 2);
+    assert_eq!(catalog.object(&name("single.dat")).await.unwrap().size, 3);
+    // The neighbours of a served file, and names that merely begin like a root's, are not served.
+    for other in ["secret.nc", "data-2x/a.nc", "data-", "single.dat/x.nc", "data", "x/data/a.nc"] {
+        assert_eq!(kind_of_stat(&catalog, other).await, ErrorKind::NotFound, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_outside_of_a_root_is_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("data");
+    fs::create_dir_all(root.join("sub")).unwrap();
+    fs::create_dir(dir.path().join("data-x")).unwrap();
+    fs::write(dir.path().join("data-x/a.nc"), b"secret").unwrap();
+    fs::write(dir.path().join("outside.nc"), b"secret").unwrap();
+    fs::write(root.join("inside.nc"), b"public").unwrap();
+    fs::write(root.join(".hidden.nc"), b"secret").unwrap();
+    fs::write(root.join("notes.txt"), b"secret").unwrap();
+    symlink(dir.path().join("outside.nc"), root.join("link.nc")).unwrap();
+    symlink("../outside.nc", root.join("up.nc")).unwrap();
+    symlink(dir.path().join("data-x"), root.join("folder")).unwrap();
+    symlink("../inside.nc", root.join("sub/fine.nc")).unwrap();
+    let status = std::process::Command::new("mkfifo").arg(root.join("pipe.nc")).status().unwrap();
+    assert!(status.success());
+    let catalog = catalog(&[root]);
+    assert!(catalog.stat(&name("inside.nc")).await.is_ok());
+    assert!(catalog.stat(&name("sub/fine.nc")).await.is_ok(), "a link inside the root is followed");
+    for outside in ["link.nc", "up.nc", "folder/a.nc", "pipe.nc", "sub", "notes.txt"] {
+        assert_eq!(kind_of_stat(&catalog, outside).await, ErrorKind::NotFound, "{outside}");
+        assert!(catalog.object(&name(outside)).await.is_err(), "{outside}");
+    }
+    assert!(catalog.list(&name("folder")).await.is_err());
+    let shown = catalog.list(&DatasetName::top()).await.unwrap();
+    assert_eq!(shown.datasets.iter().map(|e| &*e.name).collect::<Vec<_>>(), ["inside.nc"]);
+    assert_eq!(shown.folders, ["sub".into()]);
+}
+
+#[tokio::test]
+async fn a_replaced_file_has_another_version() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.nc"), b"old").unwrap();
+    let catalog = catalog(&[dir.path().to_path_buf()]);
+    let old = catalog.stat(&name("a.nc")).await.unwrap();
+    assert_eq!(catalog.stat(&name("a.nc")).await.unwrap(), old);
+    fs::write(dir.path().join("new.nc"), b"new").unwrap();
+    fs::rename(dir.path().join("new.nc"), dir.path().join("a.nc")).unwrap();
+    assert_ne!(catalog.stat(&name("a.nc")).await.unwrap().identity, old.identity);
+}
+
+#[tokio::test]
+async fn garbage_is_a_clear_error_and_a_missing_root_too() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.nc"), b"garbage").unwrap();
+    let catalog = catalog(&[dir.path().to_path_buf()]);
+    assert_eq!(catalog.open(&name("a.nc")).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    let missing = Catalog::new(&[dir.path().join("nowhere")], 16, Registry::new(Arc::new(Engine {})));
+    assert!(missing.unwrap_err().message().contains("nowhere"));
+}

@@ -1,0 +1,129 @@
+use std::time::{Duration, SystemTime};
+
+use quick_xml::{Reader, events::Event};
+
+use super::*;
+use crate::catalog::{DatasetName, Entry};
+
+fn listing(folder: &str, folders: usize, datasets: usize) -> Listing {
+    let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    Listing {
+        folder: DatasetName::new(folder).unwrap(),
+        folders: (0..folders).map(|i| format!("f{i:05}").into()).collect(),
+        datasets: (0..datasets)
+            .map(|i| Entry { name: format!("d{i:05}.nc").into(), size: 1234, modified })
+            .collect(),
+    }
+}
+
+fn view<'a>(listing: &'a Listing, page: usize) -> View<'a> {
+    View { listing, page, top: "../../", origin: "https://h/data", title: "T & <T>" }
+}
+
+/// Every element's name with its attributes, by a parser.
+fn elements(text: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let mut reader = Reader::from_str(text);
+    let mut found = Vec::new();
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Eof => return found,
+            Event::Start(e) | Event::Empty(e) => {
+                let attributes = e.attributes().map(|a| {
+                    let a = a.unwrap();
+                    (
+                        String::from_utf8(a.key.as_ref().to_vec()).unwrap(),
+                        quick_xml::escape::unescape(std::str::from_utf8(&a.value).unwrap())
+                            .unwrap()
+                            .into_owned(),
+                    )
+                });
+                found.push((String::from_utf8(e.name().as_ref().to_vec()).unwrap(), attributes.collect()));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn attribute(element: &(String, Vec<(String, String)>), name: &str) -> String {
+    element.1.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_catalog_names_services_folders_and_datasets() {
+    let listing = listing("a b/c", 1, 1);
+    let text = xml::write(&view(&listing, 1)).unwrap();
+    let all = elements(&text);
+    let services: Vec<_> = all
+        .iter()
+        .filter(|e| e.0 == "service")
+        .map(|e| (attribute(e, "serviceType"), attribute(e, "base")))
+        .collect();
+    let expect = [
+        ("Compound", ""),
+        ("OpenDAP", "/data/thredds/dodsC/"),
+        ("DAP4", "/data/thredds/dap4/"),
+        ("HTTPServer", "/data/files/"),
+    ];
+    assert_eq!(services, expect.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let reference = all.iter().find(|e| e.0 == "catalogRef").unwrap();
+    assert_eq!(attribute(reference, "xlink:href"), "../../catalog/a%20b/c/f00000/catalog.xml");
+    let dataset = all.iter().find(|e| attribute(e, "urlPath") != "").unwrap();
+    assert_eq!(attribute(dataset, "urlPath"), "a%20b/c/d00000.nc");
+    assert_eq!(attribute(dataset, "ID"), "a b/c/d00000.nc");
+    assert!(text.contains("<date type=\"modified\">2001-09-09T01:46:40Z</date>"));
+    assert!(text.contains("<dataSize units=\"bytes\">1234</dataSize>"));
+}
+
+#[test]
+fn long_folders_are_paged_and_nothing_is_lost() {
+    let listing = listing("", 999, 1502);
+    let mut seen = Vec::new();
+    for page in 1..=3 {
+        let text = xml::write(&view(&listing, page)).unwrap();
+        let all = elements(&text);
+        seen.extend(
+            all.iter()
+                .filter(|e| e.0 == "dataset")
+                .map(|e| attribute(e, "urlPath"))
+                .filter(|u| !u.is_empty()),
+        );
+        let refs: Vec<_> = all.iter().filter(|e| e.0 == "catalogRef").collect();
+        seen.extend(refs.iter().map(|e| attribute(e, "xlink:title")).filter(|t| t != "next"));
+        let next =
+            refs.iter().find(|e| attribute(e, "xlink:title") == "next").map(|e| attribute(e, "xlink:href"));
+        assert_eq!(next, (page < 3).then(|| format!("../../catalog/catalog.xml?page={}", page + 1)));
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 999 + 1502);
+}
+
+#[test]
+fn names_are_escaped() {
+    let mut listing = listing("", 0, 1);
+    listing.datasets[0].name = "<script>alert(\"1\")&'.nc".into();
+    let page = html::write(&view(&listing, 1)).unwrap();
+    assert!(!page.contains("<script") && !page.contains("<T>"), "{page}");
+    assert!(page.contains("&#60;script&#62;"));
+    let text = xml::write(&view(&listing, 1)).unwrap();
+    let all = elements(&text);
+    assert_eq!(attribute(&all[0], "name"), "T & <T>");
+    assert!(all.iter().any(|e| attribute(e, "name") == "<script>alert(\"1\")&'.nc"));
+}
+
+#[test]
+fn the_page_links_what_the_xml_names() {
+    let listing = listing("a", 1, 1001);
+    let page = html::write(&view(&listing, 1)).unwrap();
+    for expect in [
+        "href=\"../../catalog/a/f00000/\"",
+        "href=\"../../opendap/a/d00000.nc.html\"",
+        "href=\"https://h/data/opendap/a/d00000.nc\"",
+        "href=\"../../files/a/d00000.nc\"",
+        "rel=\"next\" href=\"../../catalog/a/catalog.html?page=2\"",
+        "Page 1 of 2",
+    ] {
+        assert!(page.contains(expect), "{expect}");
+    }
+    assert!(!html::write(&view(&listing, 2)).unwrap().contains("rel=\"next\""));
+}

@@ -1,0 +1,124 @@
+//! InvCatalog 1.0: services, the folder as a dataset, `catalogRef`s for what lies below.
+
+use std::io;
+
+use http::Uri;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use quick_xml::{
+    Writer,
+    events::{BytesDecl, BytesText, Event},
+};
+
+use super::{View, text};
+
+/// Clients join service base and `urlPath` as they are; only what would end or break a URL is encoded.
+const URL_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// One service: its name here, its type, and where it is mounted. Each dataset has the same `urlPath`
+/// under each of them.
+const SERVICES: [(&str, &str, &str); 3] = [
+    ("dap2", "OpenDAP", "/thredds/dodsC/"),
+    ("dap4", "DAP4", "/thredds/dap4/"),
+    ("http", "HTTPServer", "/files/"),
+];
+
+type Xml = Writer<Vec<u8>>;
+
+pub(super) fn write(view: &View<'_>) -> io::Result<String> {
+    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    xml.create_element("catalog")
+        .with_attribute(("xmlns", "http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"))
+        .with_attribute(("xmlns:xlink", "http://www.w3.org/1999/xlink"))
+        .with_attribute(("name", view.name()))
+        .with_attribute(("version", "1.0.1"))
+        .write_inner_content(|xml| {
+            services(xml, view)?;
+            folder(xml, view)
+        })?;
+    String::from_utf8(xml.into_inner()).map_err(io::Error::other)
+}
+
+fn services(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
+    // The prefix that a proxy adds is part of the base: clients take it as a path of the host.
+    let prefix = view.origin.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned());
+    let prefix = prefix.unwrap_or_default();
+    xml.create_element("service")
+        .with_attributes([("name", "all"), ("serviceType", "Compound"), ("base", "")])
+        .write_inner_content(|xml| {
+            for (name, kind, base) in SERVICES {
+                let base = format!("{prefix}{base}");
+                xml.create_element("service")
+                    .with_attributes([("name", name), ("serviceType", kind), ("base", &base)])
+                    .write_empty()?;
+            }
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn folder(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
+    let id = view.listing.folder.as_str();
+    let mut element = xml.create_element("dataset").with_attribute(("name", view.name()));
+    if !id.is_empty() {
+        element = element.with_attribute(("ID", id));
+    }
+    element.write_inner_content(|xml| {
+        xml.create_element("metadata").with_attribute(("inherited", "true")).write_inner_content(|xml| {
+            xml.create_element("serviceName").write_text_content(BytesText::new("all"))?;
+            xml.create_element("dataType").write_text_content(BytesText::new("GRID"))?;
+            Ok(())
+        })?;
+        for name in view.folders() {
+            let below = view.listing.folder.join(name);
+            reference(xml, &format!("{}catalog.xml", view.folder_url(&below)), name, below.as_str())?;
+        }
+        for entry in view.datasets() {
+            dataset(xml, view, entry)?;
+        }
+        if view.page < view.page_count() {
+            let next = view.page + 1;
+            let href = format!("{}catalog.xml?page={next}", view.folder_url(&view.listing.folder));
+            reference(xml, &href, "next", &format!("{id}?page={next}"))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn reference(xml: &mut Xml, href: &str, title: &str, id: &str) -> io::Result<()> {
+    xml.create_element("catalogRef")
+        .with_attributes([("xlink:href", href), ("xlink:title", title), ("ID", id), ("name", "")])
+        .write_empty()?;
+    Ok(())
+}
+
+fn dataset(xml: &mut Xml, view: &View<'_>, entry: &crate::catalog::Entry) -> io::Result<()> {
+    let name = view.listing.folder.join(&entry.name);
+    let url_path = utf8_percent_encode(name.as_str(), URL_PATH).to_string();
+    xml.create_element("dataset")
+        .with_attributes([("name", &*entry.name), ("ID", name.as_str()), ("urlPath", &url_path)])
+        .write_inner_content(|xml| {
+            xml.create_element("dataSize")
+                .with_attribute(("units", "bytes"))
+                .write_text_content(BytesText::new(&entry.size.to_string()))?;
+            let modified = text::iso(entry.modified);
+            if !modified.is_empty() {
+                xml.create_element("date")
+                    .with_attribute(("type", "modified"))
+                    .write_text_content(BytesText::new(&modified))?;
+            }
+            Ok(())
+        })?;
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Connections: accepting, counting, serving and draining them.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use tower::ServiceBuilder;
+
+use super::{
+    Phase, Shared,
+    handle::{Connection, handle},
+    layers::{CatchPanics, Trace},
+    mender::{Framing, Mender},
+    stall::WriteTimeout,
+};
+
+/// Pause after a failed accept: without it, running out of descriptors would spin (promise R13).
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: impl Future<Output = ()>,
+    now: impl Future<Output = ()>,
+) {
+    let limits = &shared.config.limits;
+    let finish = async {
+        stop.await;
+        tracing::info!("stopping: open answers may finish");
+        shared.phase.send_replace(Phase::Leaving);
+        tokio::time::sleep(limits.drain_delay).await;
+        shared.phase.send_replace(Phase::Draining);
+    };
+    let whole = async {
+        let ((), ()) = tokio::join!(finish, accept(listener, &shared));
+        // Connections hold receivers: closed when the last has gone.
+        if tokio::time::timeout(limits.drain_timeout, shared.phase.closed()).await.is_err() {
+            tracing::warn!("stopped with answers unfinished");
+        }
+    };
+    tokio::select! {
+        () = whole => {}
+        () = now => tracing::warn!("stopped at once"),
+    }
+}
+
+async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
+    let limits = &shared.config.limits;
+    let connections = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let addresses = Arc::new(Addresses::default());
+    let mut phase = shared.phase.subscribe();
+    let accepting = async {
+        loop {
+            // The permit first: beyond the limit, clients wait in the listen queue.
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(e) => {
+                    tracing::warn!(error = %e, "accepting a connection failed");
+                    tokio::time::sleep(BACK_OFF).await;
+                    continue;
+                }
+            };
+            let Some(place) = admit(shared, &addresses, peer.ip()) else {
+                tracing::debug!(client = %peer.ip(), "too many connections from one address");
+                continue;
+            };
+            let shared = Arc::clone(shared);
+            let phase = shared.phase.subscribe();
+            tokio::spawn(async move {
+                serve(stream, peer, shared, phase).await;
+                drop((permit, place));
+            });
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = draining(&mut phase) => {}
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    let limits = &shared.config.limits;
+    if let Err(e) = stream.set_nodelay(true) {
+        tracing::debug!(error = %e, "setting TCP_NODELAY failed");
+    }
+    let framing = Framing::default();
+    let stream = WriteTimeout::new(stream, limits.write_timeout);
+    let stream = Mender::new(stream, framing.clone(), limits.header_timeout);
+    let idle_timeout = limits.idle_timeout;
+    let connection = Connection { peer, framing };
+    let service = ServiceBuilder::new()
+        .layer(Trace { peer: peer.ip() })
+        .layer(CatchPanics)
+        .service(tower::service_fn(move |request| handle(Arc::clone(&shared), connection.clone(), request)));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // hyper's timer runs from the end of an answer to the end of the next head.
+        .header_read_timeout(idle_timeout)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut serving = std::pin::pin!(serving);
+    let outcome = tokio::select! {
+        outcome = serving.as_mut() => outcome,
+        () = draining(&mut phase) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(e) = outcome {
+        tracing::debug!(client = %peer.ip(), error = %e, "a connection ended early");
+    }
+}
+
+/// Completes when the server stops accepting, or is gone.
+async fn draining(phase: &mut watch::Receiver<Phase>) {
+    // The borrowed value must not outlive this statement: it is a lock.
+    let _ = phase.wait_for(|p| *p == Phase::Draining).await.map(|_| ());
+}
+
+/// How many connections each address has.
+#[derive(Debug, Default)]
+struct Addresses(Mutex<HashMap<IpAddr, usize>>);
+
+/// Counts one connection of an address until it is dropped.
+#[derive(Debug)]
+struct Place {
+    all: Arc<Addresses>,
+    address: Option<IpAddr>,
+}
+
+/// A place for a connection from `address`, unless it has as many as one may.
+fn admit(shared: &Shared, all: &Arc<Addresses>, address: IpAddr) -> Option<Place> {
+    let all = Arc::clone(all);
+    // All clients behind a proxy share its address.
+    if shared.config.trusted_proxies.iter().any(|p| p.contains(address)) {
+        return Some(Place { all, address: None });
+    }
+    let mut counts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = counts.entry(address).or_insert(0);
+    if *count >= shared.config.limits.connections_per_address {
+        return None;
+    }
+    *count += 1;
+    drop(counts);
+    Some(Place { all, address: Some(address) })
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut counts = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
+}

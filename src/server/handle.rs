@@ -1,0 +1,389 @@
+//! One request: checked, routed, answered.
+
+use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc};
+
+use cdm::{Error, ErrorKind, Result, Source, Version};
+use futures::StreamExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response as HttpResponse, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::{
+    Phase, Shared, error,
+    error::Audience,
+    files,
+    layers::{RequestId, chain},
+    mender::Framing,
+    origin::origin,
+    respond::{Asked, Body, Seek, empty, respond},
+    routes::{Candidate, CatalogFormat, Fixed, Response, Route, is_allowed, route},
+};
+use crate::{
+    catalog::DatasetName,
+    protocols::{self, Reply, dap2, dap4, thredds},
+};
+
+/// Bytes of a request body that are read and thrown away.
+const BODY_LEN: usize = 64 * 1024;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// What a request's connection knows.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) framing: Framing,
+}
+
+/// A request as the functions below see it.
+struct Call<'a> {
+    shared: &'a Shared,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    path: &'a str,
+    query: Option<&'a str>,
+    id: &'a str,
+    /// See [`origin`].
+    origin: String,
+    /// Relative URL of the server's top.
+    top: String,
+}
+
+/// Answers `request`. Errors are answers too.
+pub(super) async fn handle(
+    shared: Arc<Shared>,
+    connection: Connection,
+    request: Request<Incoming>,
+) -> Result<HttpResponse<Body>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let id = parts.extensions.get::<RequestId>().map_or_else(|| "unknown".into(), |id| Arc::clone(&id.0));
+    let path = parts.uri.path();
+    let mut call = Call {
+        shared: &shared,
+        method: &parts.method,
+        headers: &parts.headers,
+        path,
+        query: parts.uri.query(),
+        id: &id,
+        origin: String::new(),
+        top: "../".repeat(path.bytes().filter(|b| *b == b'/').count().saturating_sub(1)),
+    };
+    let close = connection.framing.has_body();
+    let mut response = match refuse(&mut call, &connection, body, &parts.uri).await {
+        Some((status, message)) => call.plain(error::with_status(status, message, call.audience())).await,
+        None => call.answer().await,
+    };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED || call.method == Method::OPTIONS {
+        response.headers_mut().insert(header::ALLOW, METHODS);
+    }
+    if close || response.status() == StatusCode::BAD_REQUEST && connection.framing.is_ambiguous() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What HTTP itself forbids, before any route is looked at (promises R17, R19, R21).
+async fn refuse(
+    call: &mut Call<'_>,
+    connection: &Connection,
+    body: Incoming,
+    uri: &http::Uri,
+) -> Option<(StatusCode, &'static str)> {
+    if connection.framing.is_ambiguous() {
+        return Some((StatusCode::BAD_REQUEST, "the request says the length of its body twice"));
+    }
+    if connection.framing.has_body() {
+        let limits = &call.shared.config.limits;
+        let read = Limited::new(body, BODY_LEN).collect();
+        match tokio::time::timeout(limits.header_timeout, read).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
+                return Some((StatusCode::PAYLOAD_TOO_LARGE, "requests need no body here"));
+            }
+            Ok(Err(_)) => return Some((StatusCode::BAD_REQUEST, "the body is not what its headers say")),
+            Err(_) => return Some((StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+        }
+    }
+    if !is_allowed(call.method) {
+        return Some((StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS are answered"));
+    }
+    let len = call.path.len() + call.query.map_or(0, |q| q.len() + 1);
+    if len as u64 > call.shared.config.limits.uri {
+        return Some((StatusCode::URI_TOO_LONG, "the URL is too long; ask for fewer variables at a time"));
+    }
+    if !uri.path().starts_with('/') && call.method != Method::OPTIONS {
+        return Some((StatusCode::BAD_REQUEST, "the path does not begin with a slash"));
+    }
+    match origin(&call.shared.config, call.headers, connection.peer.ip(), call.shared.local) {
+        Ok(origin) => call.origin = origin,
+        Err(refused) => return Some(refused),
+    }
+    None
+}
+
+impl Call<'_> {
+    fn audience(&self) -> Audience<'_> {
+        Audience { headers: self.headers, title: &self.shared.config.title, top: &self.top, id: self.id }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked { method: self.method, headers: self.headers }
+    }
+
+    async fn answer(&self) -> HttpResponse<Body> {
+        if self.method == Method::OPTIONS {
+            return self.options();
+        }
+        let outcome = match route(self.path) {
+            Ok(Route::Dataset { mount, candidates }) => self.dataset(mount, &candidates).await,
+            Ok(Route::Catalog { folder, format }) => self.catalog(&folder, format).await,
+            Ok(Route::File { dataset }) => self.file(&dataset).await,
+            Ok(Route::Fixed(fixed)) => Ok(self.fixed(fixed).await),
+            Err(e) => Err(e),
+        };
+        match outcome {
+            Ok(response) => response,
+            Err(e) => {
+                self.log(&e);
+                self.plain(error::reply(&e, self.audience())).await
+            }
+        }
+    }
+
+    /// CORS preflight (promise R23): everything here is public.
+    fn options(&self) -> HttpResponse<Body> {
+        let mut response = HttpResponse::new(empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        for (name, value) in [
+            ("access-control-allow-origin", HeaderValue::from_static("*")),
+            ("access-control-allow-methods", METHODS),
+            (
+                "access-control-allow-headers",
+                HeaderValue::from_static("Range, If-None-Match, If-Range, XDAP-Accept"),
+            ),
+            ("access-control-max-age", HeaderValue::from_static("86400")),
+        ] {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+
+    async fn fixed(&self, fixed: Fixed) -> HttpResponse<Body> {
+        let (status, media_type, text) = match fixed {
+            Fixed::Live => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
+            Fixed::Ready => {
+                let running = *self.shared.phase.borrow() == Phase::Running;
+                if running && self.shared.catalog.is_ready().await {
+                    (StatusCode::OK, "text/plain; charset=utf-8", "ready\n")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "not ready\n")
+                }
+            }
+            Fixed::Style => {
+                (StatusCode::OK, "text/css; charset=utf-8", include_str!("../../templates/style.css"))
+            }
+            Fixed::Robots => (StatusCode::OK, "text/plain; charset=utf-8", ROBOTS),
+            Fixed::Favicon => (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there is none\n"),
+        };
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect();
+        let mut reply = Reply::text(status, headers, text);
+        reply.identity = (fixed == Fixed::Style).then(|| "style".to_owned());
+        let version = Version { identity: env!("CARGO_PKG_VERSION").into(), modified: None };
+        self.send(reply, (fixed == Fixed::Style).then_some(&version)).await
+    }
+
+    async fn catalog(&self, folder: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
+        let listing = self.shared.catalog.list(folder).await?;
+        let page = self.query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("page="));
+        let page = match page.map(str::parse) {
+            None => 1,
+            Some(Ok(page)) => page,
+            Some(Err(_)) => return Err(Error::bad_request("page is not a number")),
+        };
+        let view = thredds::View {
+            listing: &listing,
+            page,
+            top: &self.top,
+            origin: &self.origin,
+            title: &self.shared.config.title,
+        };
+        if page == 0 || page > view.page_count() {
+            return Err(Error::not_found(format!("there are {} pages", view.page_count())));
+        }
+        let reply = match format {
+            CatalogFormat::Xml => thredds::xml(&view)?,
+            CatalogFormat::Html => thredds::html(&view)?,
+        };
+        let version = Version { identity: listing.identity().into(), modified: None };
+        Ok(self.send(reply, Some(&version)).await)
+    }
+
+    async fn file(&self, name: &DatasetName) -> Result<HttpResponse<Body>> {
+        let object = match self.shared.catalog.object(name).await {
+            Ok(object) => Arc::new(object),
+            Err(e) if e.kind() == ErrorKind::NotFound => return self.folder(name, e).await,
+            Err(e) => return Err(e),
+        };
+        let seek = |range| files::bytes(&object, range);
+        let reply = self.in_data_lane(files::reply(name, &object)).await?;
+        respond(reply, self.asked(), Some(&object.version), Some(&seek as Seek<'_>)).await
+    }
+
+    /// A path without its final slash that names a folder is sent there; else the error stands.
+    async fn folder(&self, name: &DatasetName, error: Error) -> Result<HttpResponse<Body>> {
+        if self.shared.catalog.list(name).await.is_err() {
+            return Err(error);
+        }
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        let mut response = HttpResponse::new(empty());
+        *response.status_mut() = StatusCode::FOUND;
+        // `./` keeps a colon in the name from looking like a scheme.
+        let location = HeaderValue::from_str(&format!("./{last}/"))
+            .map_err(|e| Error::bad_request("the path cannot be a link").with_source(e))?;
+        response.headers_mut().insert(header::LOCATION, location);
+        Ok(response)
+    }
+
+    async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {
+        for candidate in candidates {
+            match self.shared.catalog.stat(&candidate.dataset).await {
+                Ok(_) => return Ok(self.respond_dataset(mount, candidate).await),
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let (Some(bare), Some(last)) = (candidates.first(), candidates.last()) else {
+            return Err(Error::internal("a dataset route without candidates"));
+        };
+        let missing = Error::not_found(format!("there is no dataset {}", last.dataset));
+        if last.suffix.is_empty() {
+            return self.folder(&bare.dataset, missing).await;
+        }
+        let base_url = self.base_url(mount, &last.dataset);
+        let reply = front_error(last.response, &missing, &self.front_request(&last.dataset, &base_url));
+        Ok(self.plain(reply).await)
+    }
+
+    async fn respond_dataset(&self, mount: &str, candidate: &Candidate) -> HttpResponse<Body> {
+        let base_url = self.base_url(mount, &candidate.dataset);
+        let request = self.front_request(&candidate.dataset, &base_url);
+        let mut retried = false;
+        loop {
+            let (error, version) = match self.shared.catalog.open(&candidate.dataset).await {
+                Ok(source) => match self.try_dataset(candidate, &request, Arc::clone(&source)).await {
+                    Ok(response) if response.status() != StatusCode::CONFLICT || retried => return response,
+                    Ok(_) => {
+                        (Error::new(ErrorKind::Changed, "the dataset changed"), source.version().cloned())
+                    }
+                    Err(e) => (e, source.version().cloned()),
+                },
+                Err(e) => (e, None),
+            };
+            // The file was replaced while it was read: once more with the new one (then 409).
+            if error.kind() == ErrorKind::Changed && !retried {
+                if let Some(version) = version {
+                    self.shared.catalog.forget(&candidate.dataset, &version).await;
+                }
+                retried = true;
+                continue;
+            }
+            self.log(&error);
+            return self.plain(front_error(candidate.response, &error, &request)).await;
+        }
+    }
+
+    async fn try_dataset(
+        &self,
+        candidate: &Candidate,
+        request: &protocols::Request<'_>,
+        source: Arc<dyn Source>,
+    ) -> Result<HttpResponse<Body>> {
+        let version = source.version().cloned();
+        let mut reply = match candidate.response {
+            Response::Dap4(response) => dap4::respond(request, response, source).await,
+            Response::Dap2(response) => dap2::respond(request, response, source).await,
+        };
+        let limits = &self.shared.config.limits;
+        let limit = if reply.compressible { limits.response_text } else { limits.response_binary };
+        if reply.status.is_success() && reply.length.is_some_and(|len| len > limit) {
+            return Err(Error::too_large(format!(
+                "the answer would be {} bytes and the limit is {limit}; ask for fewer variables or a part of them",
+                reply.length.unwrap_or_default()
+            )));
+        }
+        if reply.status.is_success() && is_data(candidate.suffix) {
+            reply = self.in_data_lane(reply).await?;
+        }
+        respond(reply, self.asked(), version.as_ref(), None).await
+    }
+
+    /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
+    async fn in_data_lane(&self, mut reply: Reply) -> Result<Reply> {
+        let waiting = Arc::clone(&self.shared.data).acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(self.shared.config.limits.queue_timeout, waiting).await
+        else {
+            return Err(Error::new(ErrorKind::Overloaded, "the server is busy; try again in a few seconds"));
+        };
+        reply.body = Box::pin(reply.body.inspect(move |_| {
+            let _held = &permit;
+        }));
+        Ok(reply)
+    }
+
+    fn base_url(&self, mount: &str, dataset: &DatasetName) -> String {
+        format!("{}{mount}/{}", self.origin, dataset.to_url())
+    }
+
+    fn front_request<'a>(&'a self, dataset: &'a DatasetName, base_url: &'a str) -> protocols::Request<'a> {
+        protocols::Request {
+            dataset: dataset.as_str(),
+            base_url,
+            query: self.query,
+            headers: self.headers,
+            id: self.id,
+        }
+    }
+
+    /// Sends a reply whose body is at hand.
+    async fn plain(&self, reply: Reply) -> HttpResponse<Body> {
+        self.send(reply, None).await
+    }
+
+    async fn send(&self, reply: Reply, version: Option<&Version>) -> HttpResponse<Body> {
+        match respond(reply, self.asked(), version, None).await {
+            Ok(response) => response,
+            Err(e) => {
+                self.log(&e);
+                let mut response = HttpResponse::new(empty());
+                *response.status_mut() = protocols::status_of(e.kind());
+                response
+            }
+        }
+    }
+
+    /// Faults that are not the client's go to the log with their causes.
+    fn log(&self, error: &Error) {
+        if protocols::status_of(error.kind()).is_server_error() {
+            let path: Cow<'_, str> = self.path.into();
+            tracing::warn!(id = %self.id, path = %path, error = %chain(error), "a request failed");
+        } else {
+            tracing::debug!(id = %self.id, error = %chain(error), "a request was refused");
+        }
+    }
+}
+
+/// Responses that carry values; the others never wait behind them (promise R8).
+fn is_data(suffix: &str) -> bool {
+    [".dap", ".dods", ".ascii", ".asc"].contains(&suffix)
+}
+
+fn front_error(response: Response, error: &Error, request: &protocols::Request<'_>) -> Reply {
+    match response {
+        Response::Dap4(_) => dap4::error(error, request),
+        Response::Dap2(_) => dap2::error(error, request),
+    }
+}
+
+/// Crawlers find the pages, not the data.
+const ROBOTS: &str = "User-agent: *\nDisallow: /files/\nDisallow: /dodsC/\nDisallow: /dap4/\nDisallow: /thredds/\n\
+                      Disallow: /*.dap\nDisallow: /*.dods\nDisallow: /*.ascii\n";

@@ -1,0 +1,216 @@
+//! A front end's [`Reply`] to an HTTP response: conditional requests, byte ranges, compression, `HEAD`,
+//! the headers every answer has, and the first-block rule.
+//!
+//! First-block rule: the first item of a body is awaited before headers are sent, so that most failures
+//! become a clean status. An error after that cuts the connection: the body fails, and hyper closes
+//! without the terminating chunk or with fewer bytes than announced.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use cdm::{Error, Result, Version};
+use futures::{StreamExt, stream};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+
+use super::{
+    compress,
+    conditions::{Part, Validators},
+};
+use crate::protocols::{ByteStream, Reply};
+
+/// The body of every response.
+pub(super) type Body = UnsyncBoxBody<Bytes, Error>;
+
+/// Reads a range of an answer's bytes directly; without one, a range is cut out of the whole body.
+pub(super) type Seek<'a> = &'a (dyn Fn(Range<u64>) -> ByteStream + Send + Sync);
+
+/// What of a request decides how a reply is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// Turns `reply`, about data of `version`, into a response.
+///
+/// # Errors
+/// What the body fails with before its first item: nothing has been sent, the front end can still say it.
+pub(super) async fn respond(
+    reply: Reply,
+    asked: Asked<'_>,
+    version: Option<&Version>,
+    seek: Option<Seek<'_>>,
+) -> Result<Response<Body>> {
+    let Reply { status, mut headers, mut length, identity, compressible, body } = reply;
+    let mut status = status;
+    let mut body = Some(body);
+    common_headers(&mut headers);
+    if status.is_success() {
+        let validators = Validators::new(version, identity.as_deref());
+        let gzip = compressible && compress::accepts_gzip(asked.headers);
+        validator_headers(&mut headers, &validators, gzip);
+        if compressible {
+            headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if validators.is_unmodified(asked.headers) {
+            for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
+                headers.remove(name);
+            }
+            return Ok(finish(StatusCode::NOT_MODIFIED, headers, empty()));
+        }
+        if gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            length = None;
+            body = body.map(compress::gzip);
+        } else if let Some(len) = length {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            match part(&validators, asked, len) {
+                Part::Whole => {}
+                Part::Bytes(range) => {
+                    status = StatusCode::PARTIAL_CONTENT;
+                    length = Some(range.end - range.start);
+                    let place = format!("bytes {}-{}/{len}", range.start, range.end - 1);
+                    headers.insert(header::CONTENT_RANGE, text_value(&place));
+                    body = match seek {
+                        Some(seek) => Some(seek(range)),
+                        None => body.map(|body| cut(body, range)),
+                    };
+                }
+                Part::Outside => {
+                    headers.insert(header::CONTENT_RANGE, text_value(&format!("bytes */{len}")));
+                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                    return Ok(finish(StatusCode::RANGE_NOT_SATISFIABLE, headers, empty()));
+                }
+            }
+        }
+    } else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    if let Some(len) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+        if asked.method == Method::HEAD {
+            return Ok(finish(status, headers, empty()));
+        }
+    }
+    let mut body = body.unwrap_or_else(|| Box::pin(stream::empty()));
+    let first = body.next().await.transpose()?;
+    if asked.method == Method::HEAD {
+        return Ok(finish(status, headers, empty()));
+    }
+    let whole = stream::iter(first.map(Ok)).chain(body);
+    let whole = match length {
+        Some(len) => exactly(Box::pin(whole), len),
+        None => Box::pin(whole),
+    };
+    let frames = whole.map(|item| item.map(Frame::data));
+    Ok(finish(status, headers, BodyExt::boxed_unsync(StreamBody::new(frames))))
+}
+
+/// A body without bytes.
+pub(super) fn empty() -> Body {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+fn finish(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn part(validators: &Validators, asked: Asked<'_>, len: u64) -> Part {
+    // Without a strong validator the parts of two versions could be joined.
+    if asked.method == Method::GET && (validators.tag.is_some() || validators.modified.is_some()) {
+        validators.part(asked.headers, len)
+    } else {
+        Part::Whole
+    }
+}
+
+fn validator_headers(headers: &mut HeaderMap, validators: &Validators, gzip: bool) {
+    if let Some(tag) = &validators.tag {
+        // The gzip bytes are not promised to be the same twice: a weak tag.
+        let tag = if gzip { format!("W/\"{tag}\"") } else { format!("\"{tag}\"") };
+        headers.insert(header::ETAG, text_value(&tag));
+    }
+    if let Some(modified) = validators.modified {
+        headers.insert(header::LAST_MODIFIED, text_value(&httpdate::fmt_http_date(modified)));
+    }
+}
+
+/// Headers of every answer: promises R22 (pages cannot be misused) and R23 (public data, any origin).
+fn common_headers(headers: &mut HeaderMap) {
+    const COMMON: [(&str, &str); 5] = [
+        ("x-content-type-options", "nosniff"),
+        (
+            "content-security-policy",
+            "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        ),
+        ("referrer-policy", "same-origin"),
+        ("access-control-allow-origin", "*"),
+        (
+            "access-control-expose-headers",
+            "ETag, Content-Disposition, Content-Description, Content-Length, Content-Range, Accept-Ranges, XDAP, \
+             XDODS-Server, X-Request-Id",
+        ),
+    ];
+    for (name, value) in COMMON {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// A header value of text that is ASCII by construction; nothing if it is not.
+fn text_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The bytes `range` of `body`.
+fn cut(body: ByteStream, range: Range<u64>) -> ByteStream {
+    let state = (body, range.start, range.end - range.start);
+    Box::pin(stream::unfold(state, |(mut body, mut skip, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        loop {
+            let mut bytes = match body.next().await? {
+                Ok(bytes) => bytes,
+                Err(e) => return Some((Err(e), (body, 0, 0))),
+            };
+            let len = bytes.len() as u64;
+            if skip >= len {
+                skip -= len;
+                continue;
+            }
+            let start = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
+            let end = usize::try_from(skip.saturating_add(left)).unwrap_or(usize::MAX).min(bytes.len());
+            bytes = bytes.slice(start..end);
+            let taken = bytes.len() as u64;
+            return Some((Ok(bytes), (body, 0, left - taken)));
+        }
+    }))
+}
+
+/// Fails when `body` is not `len` bytes: a defect of a front end that must not look like success.
+fn exactly(body: ByteStream, len: u64) -> ByteStream {
+    Box::pin(stream::unfold((body, Some(len)), move |(mut body, left)| async move {
+        let left = left?;
+        match body.next().await {
+            Some(Ok(bytes)) => match left.checked_sub(bytes.len() as u64) {
+                Some(left) => Some((Ok(bytes), (body, Some(left)))),
+                None => Some((Err(wrong_length(len)), (body, None))),
+            },
+            Some(Err(e)) => Some((Err(e), (body, None))),
+            None if left > 0 => Some((Err(wrong_length(len)), (body, None))),
+            None => None,
+        }
+    }))
+}
+
+fn wrong_length(len: u64) -> Error {
+    Error::internal(format!("an answer was not the {len} bytes it was announced to be"))
+}
+
+#[cfg(test)]
+mod tests;

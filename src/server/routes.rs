@@ -1,0 +1,254 @@
+//! URL path to [`Route`]: one pure function, one table. It knows no file: where a path may name a dataset
+//! in several ways (`x.nc.dmr` may be a file, or the DMR of `x.nc`), the route carries the candidates in
+//! order and the catalog decides.
+
+use cdm::{Error, Result};
+use http::Method;
+
+use crate::{
+    catalog::DatasetName,
+    protocols::{dap2, dap4},
+};
+
+/// Paths under which datasets are served, with the catalog's name for each.
+const DATASET_MOUNTS: [&str; 5] = ["/opendap", "/thredds/dodsC", "/thredds/dap4", "/dodsC", "/dap4"];
+
+/// Paths under which catalogs are served.
+const CATALOG_MOUNTS: [&str; 2] = ["/catalog", "/thredds/catalog"];
+
+/// Paths with one fixed meaning.
+const FIXED: [(&str, Fixed); 5] = [
+    ("/-/live", Fixed::Live),
+    ("/-/ready", Fixed::Ready),
+    ("/-/style.css", Fixed::Style),
+    ("/robots.txt", Fixed::Robots),
+    ("/favicon.ico", Fixed::Favicon),
+];
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// A response about a dataset; else (a path without a known suffix) the listing of a folder.
+    Dataset {
+        /// The mount the client used, to build URLs that stay under it.
+        mount: &'static str,
+        /// What the path may mean, in the order to try: the first whose dataset exists is meant.
+        candidates: Vec<Candidate>,
+    },
+    /// A folder's listing.
+    Catalog {
+        /// The folder; the root's name is empty.
+        folder: DatasetName,
+        /// XML for programs, HTML for people.
+        format: CatalogFormat,
+    },
+    /// The stored file itself.
+    File {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// One of the few pages that do not depend on data.
+    Fixed(Fixed),
+}
+
+/// One meaning of a dataset URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// What is asked of it.
+    pub response: Response,
+    /// The suffix that said so; empty for the bare dataset URL.
+    pub suffix: &'static str,
+}
+
+/// A front end with its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Response {
+    /// DAP4.
+    Dap4(dap4::Response),
+    /// DAP2.
+    Dap2(dap2::Response),
+}
+
+/// The form of a folder's listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CatalogFormat {
+    /// THREDDS InvCatalog 1.0.
+    Xml,
+    /// A page.
+    Html,
+}
+
+/// Pages that do not depend on data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fixed {
+    /// The process answers.
+    Live,
+    /// The server can serve.
+    Ready,
+    /// The pages' style sheet.
+    Style,
+    /// `robots.txt`.
+    Robots,
+    /// There is none.
+    Favicon,
+}
+
+/// The route of a raw (still percent-encoded) `path`.
+///
+/// # Errors
+/// `BadRequest` for a path that no dataset may have (promise R14), `NotFound` outside of every mount.
+/// The method is checked by the caller ([`is_allowed`]), so that 405 and 404 stay apart.
+pub fn route(path: &str) -> Result<Route> {
+    if let Some((_, fixed)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
+        return Ok(Route::Fixed(*fixed));
+    }
+    if let Some(rest) = below("/files", path) {
+        return match rest {
+            "" => catalog(""),
+            folder if folder.ends_with('/') => catalog(folder),
+            file => Ok(Route::File { dataset: DatasetName::from_url(file)? }),
+        };
+    }
+    for mount in CATALOG_MOUNTS {
+        if let Some(rest) = below(mount, path) {
+            return catalog(rest);
+        }
+    }
+    for mount in DATASET_MOUNTS {
+        if let Some(rest) = below(mount, path) {
+            return dataset(mount, rest);
+        }
+    }
+    match path.strip_prefix('/') {
+        Some("" | "index.html" | "catalog.html" | "catalog.xml") => catalog(path.trim_start_matches('/')),
+        Some("opendap" | "thredds" | "catalog") => catalog(""),
+        Some("thredds/catalog.xml") => catalog("catalog.xml"),
+        Some("thredds/catalog.html" | "thredds/") => catalog(""),
+        _ => {
+            DatasetName::from_url(path.trim_start_matches('/'))?;
+            Err(Error::not_found("there is nothing at this address; datasets are listed at /"))
+        }
+    }
+}
+
+/// Whether the server knows the method at all.
+pub(super) fn is_allowed(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+}
+
+fn below<'a>(mount: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(mount)?.strip_prefix('/')
+}
+
+fn catalog(rest: &str) -> Result<Route> {
+    let (folder, format) = match rest.rsplit_once('/').unwrap_or(("", rest)) {
+        (folder, "catalog.xml") => (folder, CatalogFormat::Xml),
+        (folder, "catalog.html" | "index.html" | "") => (folder, CatalogFormat::Html),
+        _ => (rest, CatalogFormat::Html),
+    };
+    Ok(Route::Catalog { folder: DatasetName::from_url(folder)?, format })
+}
+
+fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
+    let (folder, file) = rest.rsplit_once('/').unwrap_or(("", rest));
+    if matches!(file, "" | "catalog.xml" | "catalog.html" | "contents.html") {
+        let format = if file == "catalog.xml" { CatalogFormat::Xml } else { CatalogFormat::Html };
+        return Ok(Route::Catalog { folder: DatasetName::from_url(folder)?, format });
+    }
+    let whole = DatasetName::from_url(rest)?;
+    let bare = Candidate { dataset: whole.clone(), response: BARE, suffix: "" };
+    let dap4 = dap4::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap4(r)));
+    let dap2 = dap2::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap2(r)));
+    let mut candidates: Vec<Candidate> = dap4
+        .chain(dap2)
+        .filter_map(|(suffix, response)| {
+            let dataset = whole.without_suffix(suffix)?;
+            Some(Candidate { dataset, response, suffix })
+        })
+        .collect();
+    // Longest dataset name first, that is shortest suffix first (protocol 1.1: the longest dataset wins).
+    candidates.sort_by_key(|c| c.suffix.len());
+    candidates.insert(0, bare);
+    Ok(Route::Dataset { mount, candidates })
+}
+
+/// What a bare dataset URL asks for: the list of its services (DAP4 web services, DSR).
+const BARE: Response = Response::Dap4(dap4::Response::Dsr);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn describe(path: &str) -> String {
+        match route(path) {
+            Ok(Route::Dataset { mount, candidates }) => {
+                let all: Vec<_> = candidates.iter().map(|c| format!("{}+{}", c.dataset, c.suffix)).collect();
+                format!("{mount}: {}", all.join(" | "))
+            }
+            Ok(Route::Catalog { folder, format }) => format!("{format:?} of '{folder}'"),
+            Ok(Route::File { dataset }) => format!("file {dataset}"),
+            Ok(Route::Fixed(fixed)) => format!("{fixed:?}"),
+            Err(e) => format!("{:?}", e.kind()),
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        for (path, expect) in [
+            ("/", "Html of ''"),
+            ("/catalog.xml", "Xml of ''"),
+            ("/catalog.html", "Html of ''"),
+            ("/catalog/", "Html of ''"),
+            ("/catalog/catalog.xml", "Xml of ''"),
+            ("/catalog/a/b%20c/catalog.xml", "Xml of 'a/b c'"),
+            ("/catalog/a/catalog.html", "Html of 'a'"),
+            ("/catalog/a/", "Html of 'a'"),
+            ("/catalog/a", "Html of 'a'"),
+            ("/thredds/catalog.xml", "Xml of ''"),
+            ("/thredds/catalog/a/catalog.xml", "Xml of 'a'"),
+            ("/thredds/catalog/a/catalog.html", "Html of 'a'"),
+            ("/opendap/", "Html of ''"),
+            ("/opendap/a/catalog.xml", "Xml of 'a'"),
+            ("/opendap/a/", "Html of 'a'"),
+            ("/opendap/x.nc", "/opendap: x.nc+"),
+            ("/opendap/x.nc.dmr", "/opendap: x.nc.dmr+ | x.nc+.dmr"),
+            ("/opendap/x.nc.dmr.xml", "/opendap: x.nc.dmr.xml+ | x.nc.dmr+.xml | x.nc+.dmr.xml"),
+            ("/opendap/a/x.nc.dds", "/opendap: a/x.nc.dds+ | a/x.nc+.dds"),
+            ("/dodsC/x.nc.das", "/dodsC: x.nc.das+ | x.nc+.das"),
+            ("/dap4/x.nc.dap", "/dap4: x.nc.dap+ | x.nc+.dap"),
+            ("/thredds/dodsC/x.nc.dods", "/thredds/dodsC: x.nc.dods+ | x.nc+.dods"),
+            ("/thredds/dap4/x.nc.dap", "/thredds/dap4: x.nc.dap+ | x.nc+.dap"),
+            ("/opendap/.dmr", "NotFound"),
+            ("/files/a/x.nc", "file a/x.nc"),
+            ("/files/x%5b1%5D.nc", "file x[1].nc"),
+            ("/files/", "Html of ''"),
+            ("/files/a/", "Html of 'a'"),
+            ("/-/live", "Live"),
+            ("/-/ready", "Ready"),
+            ("/-/style.css", "Style"),
+            ("/robots.txt", "Robots"),
+            ("/favicon.ico", "Favicon"),
+            ("/nothing", "NotFound"),
+            ("/opendapx/x.nc", "NotFound"),
+            ("/opendap/../x.nc", "BadRequest"),
+            ("/opendap/%2e%2e/x.nc", "BadRequest"),
+            ("/opendap/a%5Cb.nc", "BadRequest"),
+            ("/opendap/a%00.nc", "BadRequest"),
+            ("/opendap/a%0a.nc", "BadRequest"),
+            ("/opendap/%FF.nc", "BadRequest"),
+            ("/opendap/%zz.nc", "BadRequest"),
+            ("/../etc/passwd", "BadRequest"),
+            ("/catalog/../catalog.xml", "BadRequest"),
+            ("/files/..%2fx.nc", "BadRequest"),
+        ] {
+            assert_eq!(describe(path), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods() {
+        assert!(is_allowed(&Method::HEAD) && !is_allowed(&Method::POST) && !is_allowed(&Method::TRACE));
+    }
+}
