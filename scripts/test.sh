@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Every test. One command for people and machines:
+#
+#   scripts/test.sh            all of it, from a clean clone
+#   scripts/test.sh rust       format, lints, unit and integration tests, documentation
+#   scripts/test.sh clients    real clients against the built server; regenerates docs/compatibility.md
+#   scripts/test.sh demo       scripts/demo.sh --check
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+
+# step SECONDS TITLE COMMAND...: runs it under a time limit; a failure is counted and the rest goes on.
+step() {
+    local seconds=$1 title=$2
+    shift 2
+    printf '\n=== %s\n' "$title"
+    local started=$SECONDS
+    local status=0
+    timeout --kill-after=20 "$seconds" "$@" || status=$?
+    if [ "$status" = 0 ]; then
+        passed=$((passed + 1))
+        printf -- '--- %s: passed in %s s\n' "$title" $((SECONDS - started))
+    else
+        failed=$((failed + 1))
+        [ "$status" = 124 ] && echo "(time limit of $seconds s)"
+        printf -- '--- %s: FAILED with status %s after %s s\n' "$title" "$status" $((SECONDS - started))
+    fi
+    return 0
+}
+
+rust() {
+    step 120 "format" cargo fmt --all --check
+    step 1500 "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
+    step 1800 "unit, integration and documentation tests" cargo test --workspace --quiet
+    RUSTDOCFLAGS=-Dwarnings step 600 "documentation" cargo doc --workspace --no-deps --quiet
+    if cargo deny --version >/dev/null 2>&1; then
+        step 300 "licences and advisories" cargo deny check
+    fi
+}
+
+clients() {
+    step 1200 "set up the clients" scripts/setup-clients.sh
+    step 300 "fetch real data" scripts/fetch-data.sh
+    step 1500 "build the server" cargo build --release --quiet
+    step 300 "generate the corpus" .work/venv/bin/python tests/data/make_corpus.py .work/corpus
+    step 1200 "real clients" .work/venv/bin/python tests/conformance/clients/run.py
+    step 300 "benchmark runs" .work/venv/bin/python benches/stream.py --quick
+}
+
+demo() {
+    step 1800 "demo" scripts/demo.sh --check
+}
+
+case ${1:-all} in
+all)
+    rust
+    clients
+    demo
+    ;;
+rust | clients | demo) "$1" ;;
+*)
+    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    exit 2
+    ;;
+esac
+
+printf '\n%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,100 @@
+"""The list of clients: how each is run, what it must see, and what of its own model is tolerated."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+import mapping
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Client:
+    name: str
+    protocol: str
+    venv: str
+    probe: str
+    arguments: Callable  # (url) -> probe arguments
+    expected: Callable  # oracle's view -> view this client must see
+    lenient: frozenset
+    environment: dict = field(default_factory=dict)
+    # Fetches whole datasets: a variable that must be refused spoils the answer for all others.
+    whole: bool = False
+    seconds: int = 60
+
+    @property
+    def key(self):
+        return f"{self.name}/{self.protocol}"
+
+    def command(self, work):
+        return [str(work / self.venv / "bin" / "python"), str(HERE / self.probe)]
+
+
+def _dap2_netcdf_c(view):
+    return mapping.netcdf_c_dap2(mapping.dap2(view))
+
+
+def _dap4_netcdf_python(view):
+    return mapping.netcdf_python_dap4(mapping.dap4(view))
+
+
+def _root(expected):
+    """The root group alone."""
+    made = dict(expected)
+    made["variables"] = {k: v for k, v in expected["variables"].items() if "/" not in k}
+    made["attributes"] = {"": expected["attributes"].get("", {})}
+    return made
+
+
+NETCDF_C_DAP2 = frozenset({"dap2", "signs", "text-as-chars", "lists"})
+NETCDF_C_DAP4 = frozenset({"attribute-types", "enum-names", "lists"})
+PYDAP = frozenset({"unquote", "signs", "lists", "extra-attributes", "enum-names"})
+
+
+def _plain(url):
+    return [url]
+
+
+def _fragment(url):
+    return [url + "#dap4"]
+
+
+def _all():
+    tools = dict(venv="venv", probe="probe_tools.py")
+    yield Client("ncdump 4.9.0", "DAP2", arguments=lambda u: ["ncdump", u], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, whole=True, **tools)
+    yield Client("ncdump 4.9.0", "DAP4", arguments=lambda u: ["ncdump", u + "#dap4"], expected=mapping.dap4, lenient=NETCDF_C_DAP4, whole=True, **tools)
+    for version, venv in (("1.6.5", "venv-1.6.5"), ("1.7.2", "venv-1.7.2"), ("1.7.5", "venv")):
+        python = dict(venv=venv, probe="probe_netcdf4.py")
+        yield Client(f"netCDF4-python {version}", "DAP2", arguments=_plain, expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, **python)
+        yield Client(
+            f"netCDF4-python {version}", "DAP4", arguments=_fragment, expected=_dap4_netcdf_python, lenient=NETCDF_C_DAP4, whole=version == "1.6.5", **python
+        )
+    xarray = dict(venv="venv", probe="probe_xarray.py")
+    yield Client(
+        "xarray netcdf4", "DAP2", arguments=lambda u: [u, "netcdf4", "dap2"], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, **xarray
+    )
+    yield Client(
+        "xarray netcdf4", "DAP4", arguments=lambda u: [u + "#dap4", "netcdf4", "dap4"], expected=lambda v: _root(_dap4_netcdf_python(v)),
+        lenient=NETCDF_C_DAP4 | {"enum-base"}, **xarray,
+    )  # fmt: skip
+    yield Client(
+        "xarray pydap", "DAP2", arguments=lambda u: [u, "pydap", "dap2"], expected=_dap2_netcdf_c, lenient=PYDAP | {"dap2"}, seconds=120, **xarray
+    )
+    yield Client(
+        "xarray pydap", "DAP4", arguments=lambda u: [u, "pydap", "dap4"], expected=lambda v: _root(mapping.pydap_dap4(mapping.dap4(v))), lenient=PYDAP, seconds=120, **xarray
+    )
+    pydap = dict(venv="venv", probe="probe_pydap.py")
+    yield Client("pydap 3.5.9", "DAP2", arguments=lambda u: [u, "dap2"], expected=_dap2_netcdf_c, lenient=PYDAP | {"dap2"}, seconds=120, **pydap)
+    yield Client(
+        "pydap 3.5.9", "DAP4", arguments=lambda u: [u, "dap4"], expected=lambda v: mapping.pydap_dap4(mapping.dap4(v)), lenient=PYDAP, seconds=120, **pydap
+    )
+    yield Client("NCO ncks 5.1.4", "DAP2", arguments=lambda u: ["nco", u], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2 | {"extra-attributes"}, whole=True, **tools)
+    printed = frozenset({"dap2", "approximate", "no-attributes", "printed"})
+    yield Client("getdap 3.20.11", "DAP2", arguments=lambda u: ["getdap", u], expected=mapping.dap2, lenient=printed, whole=True, **tools)
+    yield Client(
+        "getdap4 3.20.11", "DAP4", arguments=lambda u: ["getdap4", u], expected=mapping.dap4, lenient=printed - {"dap2"}, whole=True, **tools
+    )
+
+
+CLIENTS = list(_all())
