@@ -83,6 +83,11 @@ impl Codec for Bitshuffle {
             (claimed_len(u64::try_from(input.len()).unwrap_or(u64::MAX), decoded_len)?, self.block_elements)
         } else {
             let len = claimed_len(stored.u64_be()?, decoded_len)?;
+            let expansion =
+                if self.compression == Compression::Zstd { zstd::EXPANSION } else { lz4::EXPANSION };
+            if len > input.len().saturating_mul(expansion) {
+                return Err(wrong_len(input.len(), len));
+            }
             // The block length in the frame is in bytes and overrides the filter's; 0 is the default.
             match index(stored.u32_be()?)? / self.element_size {
                 0 => (len, self.block_elements),

@@ -11,12 +11,10 @@ use cdm::{Error, Result};
 
 use super::{
     Codec,
-    bitshuffle::unshuffle_bits,
+    blosc_filters::{Filter, Scratch, filter},
     blosclz,
     bytes_in::{Cursor, claimed_len, index, wrong_len, zeroed},
-    deflate, lz4,
-    shuffle::unshuffle,
-    zstd,
+    deflate, lz4, zstd,
 };
 
 /// One Blosc chunk.
@@ -58,17 +56,6 @@ enum Body<'a> {
         /// A little-endian `i32` for each block.
         starts: &'a [[u8; 4]],
     },
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Filter {
-    Shuffle(usize),
-    Bitshuffle {
-        element_size: usize,
-        /// Version 1 leaves blocks alone that are not a multiple of 8 elements; 2 only the elements over.
-        all_or_nothing: bool,
-    },
-    Delta,
 }
 
 impl<'a> Chunk<'a> {
@@ -219,7 +206,7 @@ impl<'a> Chunk<'a> {
                     Cursor(stored.ok_or_else(|| Error::corrupt("a block starts outside its chunk"))?);
                 self.decode_streams(stored, out)?;
                 for filter in self.filters.iter().rev() {
-                    filter.undo(self.typesize, first, out, &mut scratch.0)?;
+                    filter.undo(self.typesize, first, out, scratch)?;
                 }
             }
         }
@@ -266,81 +253,6 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Buffers that blocks share.
-#[derive(Debug, Default)]
-pub(super) struct Scratch(Vec<u8>);
-
-/// Slot `code` of version 2's pipeline; `None` for those that decoding need not undo.
-fn filter(code: u8, meta: u8, typesize: usize) -> Result<Option<Filter>> {
-    match code {
-        // Truncated precision is lost for good.
-        0 | 4 => Ok(None),
-        1 if meta != 0 => Err(Error::unsupported("a Blosc shuffle with parameters")),
-        1 => Ok(Some(Filter::Shuffle(typesize))),
-        2 => Ok(Some(Filter::Bitshuffle { element_size: typesize, all_or_nothing: false })),
-        3 => Ok(Some(Filter::Delta)),
-        n => Err(Error::unsupported(format!("Blosc filter {n}"))),
-    }
-}
-
-impl Filter {
-    fn undo(
-        self,
-        typesize: usize,
-        first: Option<&[u8]>,
-        block: &mut [u8],
-        scratch: &mut Vec<u8>,
-    ) -> Result<()> {
-        match self {
-            Self::Shuffle(1) => {}
-            Self::Shuffle(size) => {
-                copy_to(scratch, block)?;
-                unshuffle(size, scratch, block);
-            }
-            Self::Bitshuffle { element_size, all_or_nothing } => {
-                let count = block.len() / element_size;
-                if all_or_nothing && !count.is_multiple_of(8) {
-                    return Ok(());
-                }
-                let whole = count / 8 * 8 * element_size;
-                copy_to(scratch, block.get(..whole).unwrap_or_default())?;
-                unshuffle_bits(element_size, scratch, block.get_mut(..whole).unwrap_or_default());
-            }
-            Self::Delta => match first {
-                Some(first) => block.iter_mut().zip(first).for_each(|(byte, reference)| *byte ^= reference),
-                None => undo_first_delta(typesize, block),
-            },
-        }
-        Ok(())
-    }
-}
-
-/// In the first block each element is stored as its difference from the one before.
-fn undo_first_delta(typesize: usize, block: &mut [u8]) {
-    // Sizes without a machine word are treated as bytes, or as words that divide them.
-    let step = match typesize {
-        1 | 2 | 4 | 8 => typesize,
-        n if n % 8 == 0 => 8,
-        _ => 1,
-    };
-    let mut before = [0; 8];
-    for element in block.chunks_exact_mut(step) {
-        for (byte, before) in element.iter_mut().zip(&mut before) {
-            *byte ^= *before;
-            *before = *byte;
-        }
-    }
-}
-
-fn copy_to(scratch: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
-    if scratch.capacity() < bytes.len() {
-        *scratch = zeroed(bytes.len())?;
-    }
-    scratch.clear();
-    scratch.extend_from_slice(bytes);
-    Ok(())
-}
-
 fn snappy(data: &[u8], out: &mut [u8]) -> Result<()> {
     let damaged = |e| Error::corrupt("the Snappy block is damaged").with_source(e);
     let claim = snap::raw::decompress_len(data).map_err(damaged)?;
@@ -375,7 +287,7 @@ mod tests {
         assert!(decode(&chunk[..35]).is_err());
     }
 
-    /// A chunk of version 2 without blocks: README_CHUNK_FORMAT, `blosc2_flags`, bits 4 to 6.
+    /// A chunk of version 2 without blocks: `README_CHUNK_FORMAT.rst`, `blosc2_flags`, bits 4 to 6.
     fn special(kind: u8, typesize: u8, value: &[u8]) -> Result<Vec<u8>> {
         let stored_len = u8::try_from(32 + value.len()).unwrap();
         let mut chunk = vec![5, 1, 5, typesize, 16, 0, 0, 0, 16, 0, 0, 0, stored_len, 0, 0, 0];

@@ -11,7 +11,8 @@ use cdm::{Error, Result};
 
 use super::{
     Codec,
-    blosc::{Chunk, Scratch},
+    blosc::Chunk,
+    blosc_filters::Scratch,
     bytes_in::{Cursor, claimed_len, index, zeroed},
 };
 

@@ -7,6 +7,7 @@ mod bits;
 mod bitshuffle;
 mod blosc;
 mod blosc2;
+mod blosc_filters;
 mod blosclz;
 mod bytes_in;
 mod bzip2;

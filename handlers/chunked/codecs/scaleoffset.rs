@@ -58,12 +58,8 @@ impl ScaleOffset {
         if !matches!((class, size), (0, 1 | 2 | 4 | 8) | (1, 4 | 8)) {
             return Err(wrong("the size is not that of a number"));
         }
-        let fill = match size {
-            1 => u64::from(low & 0xff),
-            2 => u64::from(low & 0xffff),
-            4 => u64::from(low),
-            _ => u64::from(high) << 32 | u64::from(low),
-        };
+        // Least significant word first; a narrower number is in the low bytes.
+        let fill = u64::from(high) << 32 | u64::from(low);
         Ok(Self {
             count: index(count)?,
             size: index(size)?,

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A run-length block of 4 bytes stands for at most 128 KiB.
-const EXPANSION: usize = 32 << 10;
+pub(super) const EXPANSION: usize = 32 << 10;
 
 /// `ZSTD_error_dstSize_tooSmall`, as the library returns it.
 const NO_ROOM: ErrorCode = 0_usize.wrapping_sub(70);

@@ -111,6 +111,33 @@ fn every_truncation_is_noticed() {
     }
 }
 
+/// What a few bytes claim is refused before room is made for it, also when no length is demanded.
+#[test]
+fn claims_beyond_the_input_are_refused() {
+    let check = |id, client_data: &[u32], input: &[u8]| {
+        let spec = FilterSpec { id, optional: false, name: String::new(), client_data: client_data.to_vec() };
+        let codec = super::codec(&spec).unwrap();
+        let input = Bytes::copy_from_slice(input);
+        for len in [None, Some(64)] {
+            let error = codec.decode(input.clone(), len).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{id} {len:?}: {error}");
+        }
+    };
+    let huge = [0xff; 40];
+    check(4, &[32, 8, 8, 100], &huge);
+    check(5, &[8, 0, u32::MAX, 1, 8, 0, 64, 0], &huge);
+    check(6, &[2, 0, u32::MAX, 0, 8, 0, 0, 0, 0, 0], &[0; 30]);
+    check(32004, &[], &huge);
+    let frame = |len: u64| [len.to_be_bytes().as_slice(), &[0, 0, 0x20, 0], &[0; 20]].concat();
+    for len in [1 << 25, 1 << 28, u64::MAX] {
+        check(32004, &[], &frame(len));
+        for compression in [2, 3] {
+            check(32008, &[0, 0, 4, 0, compression], &frame(len));
+        }
+    }
+    check(32001, &[], &[2, 1, 0x20, 4, 255, 255, 255, 127, 255, 255, 255, 127, 20, 0, 0, 0, 0, 0, 0, 0]);
+}
+
 /// A checksum as libhdf5 1.6.2 wrote it, the bytes of each half exchanged.
 #[test]
 fn fletcher32_in_both_orders() {
