@@ -146,6 +146,8 @@ fn record_len(variables: &[Place]) -> Result<u64> {
     }
     variables.iter().filter(|p| p.is_record).try_fold(0_u64, |sum, p| {
         let padded = p.len.checked_next_multiple_of(4);
-        padded.and_then(|n| sum.checked_add(n)).ok_or_else(|| Error::corrupt("a record is larger than any file"))
+        padded
+            .and_then(|n| sum.checked_add(n))
+            .ok_or_else(|| Error::corrupt("a record is larger than any file"))
     })
 }
