@@ -132,6 +132,8 @@ fn read(input: &Input, place: Place) -> Result<Collection> {
             break;
         }
         let len = usize::try_from(len).map_err(|e| place.corrupt("an object's size").with_source(e))?;
+        // Headers too take multiples of 8 bytes, which matters where lengths take 4.
+        c.align(8);
         let start = c.position();
         c.skip(len)?;
         c.align(8);

@@ -297,3 +297,6 @@ impl File {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
