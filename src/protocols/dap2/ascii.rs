@@ -158,7 +158,9 @@ fn sequence(label: &str, record: &RecordType, rows: &[Value<'_>], out: &mut Stri
     let names: Vec<String> = record.fields.iter().map(|f| format!("{label}.{}", f.name)).collect();
     let _ = writeln!(out, "{}", names.join(", "));
     for row in rows {
-        let _ = writeln!(out, "{}", flat(row).trim_start_matches("{ ").trim_end_matches(" }"));
+        let row = flat(row);
+        let bare = row.strip_prefix("{ ").and_then(|r| r.strip_suffix(" }")).unwrap_or(&row);
+        let _ = writeln!(out, "{bare}");
     }
 }
 

@@ -151,8 +151,11 @@ pub(super) fn word(value: &Value<'_>) -> Option<String> {
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.trim_end_matches('\0').chars() {
+    let text = text.trim_end_matches('\0');
+    for (at, c) in text.char_indices() {
         match c {
+            // pydap takes a quote after any backslash for an escaped one and would read on.
+            '\\' if at + 1 == text.len() => out.push_str("\\x5c"),
             '"' | '\\' => out.extend(['\\', c]),
             '\n' | '\t' => out.push(c),
             c if c.is_ascii_control() => {

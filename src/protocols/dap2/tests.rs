@@ -4,131 +4,19 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cdm::{
-    Attribute, Block, DataType, Dimension, EnumType, FullName, Group, OpaqueType, RecordType, Variable,
-    testing::MemorySource,
-};
+use cdm::{Block, DataType, FullName, Group, Variable};
 use futures::{StreamExt, executor::block_on};
 use proptest::prelude::*;
 
 use super::*;
 
 #[path = "test_decoder.rs"]
-pub(super) mod decoder;
+mod decoder;
+#[path = "fixtures.rs"]
+mod fixtures;
 
-pub(super) fn dimension(name: &str, size: u64) -> Dimension {
-    Dimension::shared(FullName::new(name), size)
-}
-
-macro_rules! fixed {
-    ($numbers:expr) => {
-        Block::Fixed(Bytes::from($numbers.into_iter().flat_map(|n| n.to_ne_bytes()).collect::<Vec<u8>>()))
-    };
-}
-
-fn with(mut variable: Variable, attributes: Vec<Attribute>) -> Variable {
-    variable.attributes = attributes.into_iter().collect();
-    variable
-}
-
-fn record(fields: Vec<Variable>) -> Arc<RecordType> {
-    Arc::new(RecordType { name: None, fields, is_vlen: false })
-}
-
-/// A bit of everything. `sst[t][y][x] = 100 t + 10 y + x - 50`.
-pub(super) fn fixture(with_sequence: bool) -> Arc<dyn Source> {
-    use DataType as T;
-    let time = Dimension { unlimited: true, ..dimension("/time", 3) };
-    let (lat, lon, strlen) = (dimension("/lat", 2), dimension("/lon", 4), dimension("/strlen", 5));
-    let depth = dimension("/g/depth", 2);
-    let mut root = Group::new(FullName::root());
-    root.dimensions = vec![time.clone(), lat.clone(), lon.clone(), strlen.clone()];
-    root.attributes = [
-        Attribute::text("title", "A \"small\" test\\set"),
-        Attribute::strings("sources", &["one", "zwö"]),
-        Attribute::numbers("version", T::Int64, Bytes::copy_from_slice(&7_i64.to_ne_bytes())),
-    ]
-    .into_iter()
-    .collect();
-    let mut g = Group::new(FullName::new("/g"));
-    g.dimensions = vec![depth.clone()];
-    g.attributes.set(Attribute::text("comment", "inside"));
-    let mut data: Vec<(FullName, Block)> = Vec::new();
-    let mut add = |group: &mut Group, variable: Variable, block: Block| {
-        data.push((group.name.join(&variable.name), block));
-        group.variables.push(variable);
-    };
-    let days = Attribute::text("units", "days since 2000-01-01");
-    let fill = Attribute::numbers("_FillValue", T::Int64, Bytes::copy_from_slice(&(-1_i64).to_ne_bytes()));
-    add(
-        &mut root,
-        with(Variable::new("time", T::Int64, vec![time.clone()]), vec![days, fill]),
-        fixed!([0_i64, 1, 2]),
-    );
-    add(&mut root, Variable::new("lat", T::Float64, vec![lat.clone()]), fixed!([-10.5_f64, 10.5]));
-    add(&mut root, Variable::new("lon", T::Float32, vec![lon.clone()]), fixed!([0_f32, 90.0, 180.0, 270.0]));
-    let scale =
-        Attribute::numbers("scale_factor", T::Float32, Bytes::copy_from_slice(&0.1_f32.to_ne_bytes()));
-    let huge = Attribute::numbers("_FillValue", T::Int16, Bytes::copy_from_slice(&(-999_i16).to_ne_bytes()));
-    add(
-        &mut root,
-        with(Variable::new("sst", T::Int16, vec![time.clone(), lat.clone(), lon.clone()]), vec![scale, huge]),
-        fixed!((0..24_i16).map(|i| 100 * (i / 8) + 10 * (i / 4 % 2) + i % 4 - 50)),
-    );
-    let minus = Attribute::numbers("_FillValue", T::Int8, Bytes::copy_from_slice(&(-1_i8).to_ne_bytes()));
-    add(
-        &mut root,
-        with(Variable::new("quality", T::Int8, vec![time.clone()]), vec![minus]),
-        fixed!([1_i8, -1, 3]),
-    );
-    add(&mut root, Variable::new("count", T::UInt8, vec![]), fixed!([200_u8]));
-    add(
-        &mut root,
-        Variable::new("station", T::Char, vec![lat.clone(), strlen]),
-        Block::Fixed(Bytes::from_static(b"ab\0\0\0c d\0\0")),
-    );
-    let long = "x".repeat(70);
-    add(&mut root, Variable::new("label", T::String, vec![lat.clone()]), Block::varying(["", long.as_str()]));
-    add(&mut root, Variable::new("id", T::Int64, vec![lat.clone(), lon.clone()]), fixed!(0..8_i64));
-    let opaque = T::Opaque(Arc::new(OpaqueType::default()));
-    add(&mut root, Variable::new("blob", opaque, vec![]), Block::varying(["x"]));
-    let cloud = Arc::new(EnumType {
-        name: FullName::new("/cloud_t"),
-        base: T::UInt8,
-        members: vec![("clear".into(), 0), ("over cast".into(), 1)],
-    });
-    add(&mut root, Variable::new("a b.c", T::Enum(cloud), vec![]), fixed!([1_u8]));
-    add(&mut root, Variable::new("größe", T::UInt16, vec![Dimension::anonymous(2)]), fixed!([1_u16, 65535]));
-    let point = record(vec![
-        Variable::new("x", T::Int16, vec![]),
-        Variable::new("tag", T::Char, vec![Dimension::anonymous(3)]),
-        Variable::new("w", T::UInt8, vec![Dimension::anonymous(3)]),
-    ]);
-    let points = [b"\x01\0ab\0\x01\x02\x03".as_slice(), b"\x02\0c\0\0\x04\x05\x06"].concat();
-    // These records are written by hand, for a little-endian machine.
-    add(
-        &mut root,
-        Variable::new("points", T::Structure(point), vec![dimension("/lat", 2)]),
-        Block::Fixed(points.into()),
-    );
-    if with_sequence {
-        let row = record(vec![Variable::new("a", T::Int32, vec![]), Variable::new("b", T::Float32, vec![])]);
-        let mut rows = 3_u64.to_ne_bytes().to_vec();
-        for (a, b) in [(1_i32, 1.5_f32), (2, 2.5), (3, 3.5)] {
-            rows.extend_from_slice(&a.to_ne_bytes());
-            rows.extend_from_slice(&b.to_ne_bytes());
-        }
-        add(&mut root, Variable::new("q", T::Sequence(row), vec![]), Block::varying([rows]));
-    }
-    add(&mut g, Variable::new("depth", T::Int32, vec![depth.clone()]), fixed!([5_i32, 10]));
-    add(
-        &mut g,
-        Variable::new("v", T::Float64, vec![time, depth]),
-        fixed!((0..6_i32).map(|i| f64::from(i) / 2.0)),
-    );
-    root.groups.push(g);
-    Arc::new(MemorySource::new("dir/small.nc", root, data).with_block_elements(5))
-}
+use self::fixtures::dimension;
+pub(crate) use self::fixtures::{fixture, odd};
 
 pub(super) fn ask(response: Response, query: &str, source: &Arc<dyn Source>) -> (Reply, Result<Vec<u8>>) {
     let headers = HeaderMap::new();
@@ -566,4 +454,141 @@ fn identity_does_not_depend_on_spelling() {
     assert_ne!(identity("lat,time[0]"), identity("lat,time[1]"));
     assert_ne!(identity("q&q.a>1"), identity("q"));
     assert_ne!(identity("points.x"), identity("points"));
+}
+
+proptest! {
+    #[test]
+    fn any_query_is_answered_or_refused(query in "[a-z0-9.,&\\[\\]:*(){}=<>!~\"\\\\/%_ -]{0,40}") {
+        let (reply, body) = ask(Response::Dods, &query, &fixture(true));
+        if reply.status == 200 {
+            decoder::decode(&body.unwrap());
+        } else {
+            prop_assert!(reply.status.is_client_error() || reply.status == 501, "{}", reply.status);
+        }
+    }
+
+    #[test]
+    fn likely_queries_are_answered_or_refused(
+        parts in proptest::collection::vec("(sst|lat|time|points|q|g/v|q\\.a|sst\\.lat|points\\.w)(\\[[0-3](:[1-3])?\\]){0,3}", 1..4)
+    ) {
+        let (reply, body) = ask(Response::Dods, &parts.join(","), &fixture(true));
+        if reply.status == 200 {
+            let body = body.unwrap();
+            prop_assert!(reply.length.is_none_or(|l| l == body.len() as u64));
+            decoder::decode(&body);
+        } else {
+            prop_assert_eq!(reply.status.as_u16(), 400);
+        }
+    }
+}
+
+/// Gives one block of its variable, then fails.
+#[derive(Debug)]
+struct Failing(cdm::Dataset);
+
+impl Source for Failing {
+    fn dataset(&self) -> &cdm::Dataset {
+        &self.0
+    }
+    fn version(&self) -> Option<&cdm::Version> {
+        None
+    }
+    fn read(&self, _: &FullName, _: &cdm::Selection) -> cdm::BlockStream {
+        let block = Block::Fixed(Bytes::from_static(&[0; 4]));
+        futures::stream::iter([Ok(block), Err(Error::corrupt("the file ends too early"))]).boxed()
+    }
+}
+
+#[test]
+fn a_late_failure_is_the_last_item_of_the_body() {
+    let mut root = Group::new(FullName::root());
+    for name in ["a", "b"] {
+        root.variables.push(Variable::new(name, DataType::Int32, vec![dimension("/x", 4)]));
+    }
+    root.dimensions.push(dimension("/x", 4));
+    let source: Arc<dyn Source> = Arc::new(Failing(cdm::Dataset::new("t", root).unwrap()));
+    for response in [Response::Dods, Response::Ascii] {
+        let reply = ask_head(response, "", &source);
+        assert_eq!(reply.status, 200);
+        let items = block_on(reply.body.collect::<Vec<_>>());
+        let failed: Vec<bool> = items.iter().map(Result::is_err).collect();
+        assert_eq!(failed.iter().filter(|f| **f).count(), 1, "{response:?}");
+        assert_eq!(failed.last(), Some(&true), "{response:?}");
+        assert_eq!(items.last().unwrap().as_ref().unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn odd_attributes_and_names_stay_readable() {
+    let (_, das) = ask(Response::Das, "", &odd());
+    insta::assert_snapshot!(String::from_utf8(das.unwrap()).unwrap(), @r#"
+    Attributes {
+        u8 {
+            Byte _FillValue 255;
+            String _Unsigned "true";
+        }
+        i8 {
+            Byte _FillValue 127;
+            String _Unsigned "false";
+        }
+        u16 {
+            UInt16 _FillValue 65535;
+            String _Unsigned "true";
+        }
+        u32 {
+            UInt32 _FillValue 4294967295;
+            String _Unsigned "true";
+        }
+        f32 {
+            Float32 _FillValue NaN;
+        }
+        label {
+        }
+        nothing {
+        }
+        Maps%3A {
+        }
+        byte {
+        }
+        NC_GLOBAL {
+            String a%20b%3Bc "x";
+            String _u00E9_ "ü";
+            String last "back\x5c";
+            String only "\x5c";
+            String lines "one
+    two	; \"three\", {four}";
+            String bell "\x07!";
+            String empty "";
+            String padded "pad";
+            String several "", "b;", "c\x5c";
+            String none "";
+            Float64 nan NaN, inf, -inf;
+            Float32 f32 1e20, -9999.0, 0.1, 1.1754944e-38;
+            Float64 f64 0.30000000000000004, 1e300, 5e-324;
+            UInt32 u32 4294967295;
+            Float64 i64 1099511627776.0, -1.0;
+            String i64max "9223372036854775807";
+        }
+    }
+    "#);
+    let (_, dds) = ask(Response::Dds, "", &odd());
+    insta::assert_snapshot!(String::from_utf8(dds.unwrap()).unwrap(), @r#"
+    Dataset {
+        Byte u8[x = 2];
+        Byte i8[x = 2];
+        UInt16 u16[x = 2];
+        UInt32 u32[x = 2];
+        Float32 f32[x = 2];
+        String label[x = 2];
+        Int16 nothing[none = 0];
+        Int16 Maps%3A;
+        Int16 byte;
+    } odd.nc;
+    "#);
+    let (_, data) = ask(Response::Dods, "", &odd());
+    let all = decoder::decode(&data.unwrap());
+    assert_eq!(all.iter().find(|(d, _)| d.name == "nothing").unwrap().1, decoder::Decoded::Many(vec![]));
+    // pydap asks an empty axis for everything there could be.
+    let (reply, _) = ask(Response::Dods, "nothing[0:1:9223372036854775806]", &odd());
+    assert_eq!(reply.status, 200);
 }

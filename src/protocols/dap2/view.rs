@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cdm::{
@@ -40,7 +40,8 @@ pub(super) struct View {
     source: Arc<dyn Source>,
     dataset: Dataset,
     origins: HashMap<FullName, Origin>,
-    spellings: Spellings,
+    /// Made when a constraint first names a variable.
+    spellings: OnceLock<Spellings>,
 }
 
 /// Where a variable of the view comes from.
@@ -86,7 +87,6 @@ impl View {
         let mut root = Group::new(FullName::root());
         let mut omitted = Vec::new();
         let mut origins = HashMap::new();
-        let mut spellings = Spellings::default();
         let mut coordinates = Coordinates::new();
         for group in stored.root().walk() {
             root.dimensions.extend(group.dimensions.iter().map(|d| naming.dimension(d)));
@@ -101,7 +101,6 @@ impl View {
                 let is_substitute = !name.as_str().is_ascii();
                 let (printed, view) = naming.view_variable(&name, variable, shape.clone(), is_substitute);
                 let full = FullName::root().join(&printed);
-                spellings.add(&printed, &name, &full);
                 if let ([dimension], true) = (view.dimensions.as_slice(), grids::is_numeric(&view.data_type))
                     && variable.dimensions.first().is_some_and(|d| d.name.as_ref() == Some(&name))
                     && let Some(dimension) = &dimension.name
@@ -131,7 +130,7 @@ impl View {
             }
         }
         let dataset = Dataset::new(stored.name(), root)?;
-        Ok(Self { source, dataset, origins, spellings })
+        Ok(Self { source, dataset, origins, spellings: OnceLock::new() })
     }
 
     /// The maps of a variable that is a Grid, one per dimension.
@@ -147,12 +146,26 @@ impl View {
     /// The variable a client means by `text`: as printed, decoded up to twice, with or without a leading
     /// slash, and with `_` or `.` between groups where that is unambiguous.
     pub(super) fn find(&self, text: &str) -> Option<&FullName> {
-        self.spellings.find(text, Strictness::Exact).or_else(|| self.spellings.find(text, Strictness::Loose))
+        let spellings = self.spellings();
+        spellings.find(text, Strictness::Exact).or_else(|| spellings.find(text, Strictness::Loose))
     }
 
     /// As [`View::find`], but only the printed or stored name.
     pub(super) fn find_exactly(&self, text: &str) -> Option<&FullName> {
-        self.spellings.find(text, Strictness::Exact)
+        self.spellings().find(text, Strictness::Exact)
+    }
+
+    fn spellings(&self) -> &Spellings {
+        self.spellings.get_or_init(|| {
+            let mut spellings = Spellings::default();
+            for variable in &self.dataset.root().variables {
+                let full = FullName::root().join(&variable.name);
+                if let Some(origin) = self.origins.get(&full) {
+                    spellings.add(&variable.name, &origin.name, &full);
+                }
+            }
+            spellings
+        })
     }
 }
 
