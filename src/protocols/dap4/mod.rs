@@ -1,38 +1,186 @@
-//! DAP4.
+//! The DAP4 front end: a request and a Source in, a reply out.
+//!
+//! Pure: no HTTP server, no storage, no state. [`respond`] reads the query ([`request`]), parses and
+//! resolves the constraint ([`grammar`], [`resolve`]), wraps the Source ([`view()`], [`cdm::subset`])
+//! and writes one of the responses ([`dmr`], [`data`], [`dsr`], [`page`]). Section numbers in the
+//! comments are those of the protocol notes, which collect what the specification says and what real
+//! clients do.
+
+mod axes;
+mod constraint;
+mod data;
+mod dialect;
+mod dmr;
+mod dsr;
+mod error;
+mod fault;
+mod grammar;
+mod headers;
+mod names;
+mod negotiate;
+mod page;
+mod request;
+mod resolve;
+mod view;
+mod xml;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use cdm::Source;
+use cdm::{Error, Result, Source, subset::subset};
+use http::StatusCode;
 
+use self::{dialect::Client, request::Query};
 use super::{Reply, Request};
 
-/// stub
-pub const SUFFIXES: &[(&str, Response)] = &[
-    (".dsr", Response::Dsr),
-    (".xml", Response::Dsr),
-    (".dmr", Response::Dmr),
-    (".dmr.xml", Response::Dmr),
-    (".dap", Response::Dap),
-];
+pub use self::{error::error, view::view};
 
-/// stub
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What may be asked of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Response {
-    /// stub
+    /// The services that the dataset has, as DAP4 names them: the bare URL, and `.dsr`.
     Dsr,
-    /// stub
+    /// The dataset's page for people.
+    DsrHtml,
+    /// The services as plain XML.
+    DsrXml,
+    /// The description (DMR).
     Dmr,
-    /// stub
+    /// The description as plain XML.
+    DmrXml,
+    /// The data.
     Dap,
 }
 
-/// stub
+/// Which suffix of a dataset's URL asks for what; the first that fits counts. No suffix asks for
+/// [`Response::Dsr`].
+pub const SUFFIXES: &[(&str, Response)] = &[
+    (".dmr.html", Response::DsrHtml),
+    (".dmr.xml", Response::DmrXml),
+    (".dmr", Response::Dmr),
+    (".dap", Response::Dap),
+    (".dsr.html", Response::DsrHtml),
+    (".dsr.xml", Response::DsrXml),
+    (".dsr", Response::Dsr),
+    (".xml", Response::DsrXml),
+    (".html", Response::DsrHtml),
+];
+
+/// A larger data response is refused before anything is read.
+const LARGEST: u64 = 256 << 30;
+
+/// Answers `request` for `source`; errors become [`error()`]'s document.
+#[expect(
+    clippy::unused_async,
+    reason = "a front end may need to wait; callers should not depend on this one"
+)]
 pub async fn respond(request: &Request<'_>, response: Response, source: Arc<dyn Source>) -> Reply {
-    let _ = (response, source);
-    error(&cdm::Error::unsupported("not yet"), request)
+    let form = match negotiate::negotiate(response, request.headers) {
+        Ok(form) => form,
+        Err(offered) => {
+            let message =
+                format!("none of the accepted media types is on offer; there is {}", offered.join(", "));
+            return error::failure(StatusCode::NOT_ACCEPTABLE, &message, request);
+        }
+    };
+    match answer(request, form, source) {
+        Ok(reply) => reply,
+        Err(failed) => error(&failed, request),
+    }
 }
 
-/// stub
-pub fn error(error: &cdm::Error, _request: &Request<'_>) -> Reply {
-    Reply::text(super::status_of(error.kind()), http::HeaderMap::new(), error.message().to_owned())
+fn answer(request: &Request<'_>, form: Response, source: Arc<dyn Source>) -> Result<Reply> {
+    let client = Client::of(request.headers);
+    let source = view(source)?;
+    let mut reply = match form {
+        Response::Dsr | Response::DsrXml => {
+            let text = dsr::dsr(source.dataset(), request.base_url);
+            Reply::text(StatusCode::OK, headers::of(form, request), text)
+        }
+        Response::DsrHtml => {
+            let text = page::page(source.dataset(), request.base_url)?;
+            Reply::text(StatusCode::OK, headers::of(form, request), text)
+        }
+        Response::Dmr | Response::DmrXml | Response::Dap => {
+            return constrained(request, form, client, source);
+        }
+    };
+    reply.identity = Some(format!("dap4 {form:?} {}", request.base_url));
+    Ok(reply)
+}
+
+/// The responses that a constraint applies to.
+fn constrained(
+    request: &Request<'_>,
+    form: Response,
+    client: Client,
+    source: Arc<dyn Source>,
+) -> Result<Reply> {
+    let query = Query::parse(request.query)?;
+    let (source, canonical) = constrain(source, &query.constraint)?;
+    let identity = format!("dap4 {form:?} {} {} {canonical}", request.base_url, client.identity());
+    if form != Response::Dap {
+        let text = dmr::dmr(source.dataset(), request.base_url, client);
+        let mut reply = Reply::text(StatusCode::OK, headers::of(form, request), text);
+        reply.identity = Some(identity);
+        return Ok(reply);
+    }
+    check_size(source.as_ref(), request.base_url)?;
+    let dmr = dmr::dmr(source.dataset(), request.base_url, client);
+    let form_of_data = data::Form {
+        checksums: client.checksums(query.checksum, source.dataset().variables().count()),
+        flag_absence: client.obeys_no_checksum_flag,
+    };
+    let id = request.id.to_owned();
+    let report =
+        move |failed: &Error| error::document(super::status_of(failed.kind()), &error::public(failed), &id);
+    Ok(Reply {
+        status: StatusCode::OK,
+        headers: headers::of(form, request),
+        length: data::length(source.as_ref(), &dmr, form_of_data),
+        identity: Some(format!("{identity} {form_of_data:?}")),
+        compressible: false,
+        body: data::encode(&source, &dmr, form_of_data, report)?,
+    })
+}
+
+/// `source` with the first reading of the constraint that makes sense, and that reading in canonical
+/// form; the error is that of the last.
+fn constrain(source: Arc<dyn Source>, readings: &[String]) -> Result<(Arc<dyn Source>, String)> {
+    let mut failed = None;
+    for text in readings {
+        let projections = grammar::parse(text).and_then(|constraint| {
+            if constraint.is_empty() {
+                Ok(None)
+            } else {
+                resolve::resolve(&constraint, source.dataset()).map(Some)
+            }
+        });
+        match projections {
+            Ok(None) => break,
+            Ok(Some(projections)) => {
+                let canonical = resolve::canonical(&projections);
+                return Ok((subset(source, projections)?, canonical));
+            }
+            Err(fault) => failed = Some(fault.into_error(text)),
+        }
+    }
+    failed.map_or(Ok((source, String::new())), Err)
+}
+
+/// Refuses what is larger than [`LARGEST`], with a request that is not.
+fn check_size(source: &dyn Source, base: &str) -> Result<()> {
+    let (bytes, exact) = data::size(source);
+    if bytes <= LARGEST {
+        return Ok(());
+    }
+    let least = if exact { "" } else { "at least " };
+    let example = page::smaller_request(source.dataset(), base, LARGEST)
+        .map(|url| format!(". Ask for less, for example {url}"))
+        .unwrap_or_default();
+    Err(Error::too_large(format!(
+        "what was asked for has {least}{bytes} bytes; the limit is {LARGEST} bytes (256 GiB){example}"
+    )))
 }

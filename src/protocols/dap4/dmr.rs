@@ -1,0 +1,286 @@
+//! The DMR: a dataset's description as XML (protocol notes 2).
+//!
+//! Writes what it is given, in the one form that every known reader accepts (2.9): default namespace,
+//! every attribute typed, one `Value` per value, references by full name. The order of the children is
+//! the specification's: dimensions, enumerations, variables, attributes, groups.
+
+use std::borrow::Cow;
+
+use cdm::{Attribute, Attributes, DataType, Dataset, Dimension, EnumType, FullName, Group, Value, Variable};
+
+use super::{data, dialect::Client, xml::Document};
+
+/// The DMR of `dataset`, whose URL is `base`, as `client` reads it best.
+pub(super) fn dmr(dataset: &Dataset, base: &str, client: Client) -> String {
+    let mut writer = Writer { out: Document::new(), client };
+    // Namespace first, in double quotes: pydap removes it by pattern.
+    let attributes = [
+        ("xmlns", "http://xml.opendap.org/ns/DAP/4.0#"),
+        ("name", dataset.name()),
+        ("dapVersion", "4.0"),
+        ("dmrVersion", "1.0"),
+        ("xml:base", base),
+    ];
+    writer.out.open("Dataset", &attributes);
+    writer.body(dataset.root());
+    writer.out.finish()
+}
+
+/// A full name as a reference: escapes only where a name has characters that separate (2.3).
+fn reference(name: &FullName) -> String {
+    let mut text = String::new();
+    for component in name.components() {
+        text.push('/');
+        for c in component.chars() {
+            if matches!(c, '.' | '\\' | '/') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+    }
+    text
+}
+
+struct Writer {
+    out: Document,
+    client: Client,
+}
+
+impl Writer {
+    fn body(&mut self, group: &Group) {
+        for dimension in &group.dimensions {
+            self.dimension(dimension);
+        }
+        for kind in group.enums() {
+            self.enumeration(kind);
+        }
+        for variable in &group.variables {
+            self.variable(&variable.name, variable);
+        }
+        if group.name.is_root() {
+            // Readers take the byte order from it, and pydap its way of decoding groups (notes 9).
+            self.attribute("_DAP4_Little_Endian", "UInt8", &[Cow::Borrowed(data::LITTLE_ENDIAN)]);
+        }
+        self.attributes(&group.attributes, None);
+        for child in &group.groups {
+            self.out.open("Group", &[("name", child.name.short())]);
+            self.body(child);
+            self.out.close();
+        }
+    }
+
+    fn dimension(&mut self, dimension: &Dimension) {
+        let Some(name) = &dimension.name else { return };
+        let size = dimension.size.to_string();
+        let mut attributes = vec![("name", name.short()), ("size", &size)];
+        if dimension.unlimited {
+            attributes.push(("_edu.ucar.isunlimited", "1"));
+        }
+        self.out.empty("Dimension", &attributes);
+    }
+
+    fn enumeration(&mut self, kind: &EnumType) {
+        self.out.open("Enumeration", &[("name", kind.name.short()), ("basetype", kind.base.name())]);
+        for (name, value) in &kind.members {
+            self.out.empty("EnumConst", &[("name", name), ("value", &value.to_string())]);
+        }
+        self.out.close();
+    }
+
+    /// A variable or member, shown as `name`.
+    fn variable(&mut self, name: &str, variable: &Variable) {
+        let tag = variable.data_type.name();
+        let mut attributes = vec![("name", Cow::Borrowed(name))];
+        match &variable.data_type {
+            DataType::Enum(kind) => attributes.push(("enum", reference(&kind.name).into())),
+            DataType::Opaque(opaque) => {
+                let size = opaque.size.map(|s| ("_edu.ucar.opaque.size", s.to_string().into()));
+                attributes.extend(size);
+            }
+            DataType::Sequence(record) if record.is_vlen => {
+                attributes.push(("_edu.ucar.isvlen", "1".into()));
+            }
+            _ => {}
+        }
+        let attributes: Vec<(&str, &str)> = attributes.iter().map(|(k, v)| (*k, v.as_ref())).collect();
+        let record = variable.data_type.record();
+        let is_bare = record.is_none_or(|r| r.fields.is_empty())
+            && variable.dimensions.is_empty()
+            && variable.attributes.is_empty()
+            && variable.maps.is_empty();
+        if is_bare {
+            self.out.empty(tag, &attributes);
+            return;
+        }
+        self.out.open(tag, &attributes);
+        if let Some(record) = record {
+            // The one member of a variable-length type has the variable's own name (2.6).
+            let shared = record.is_vlen && record.fields.len() == 1;
+            for field in &record.fields {
+                self.variable(if shared { name } else { &field.name }, field);
+            }
+        }
+        for dimension in &variable.dimensions {
+            match &dimension.name {
+                Some(name) => self.out.empty("Dim", &[("name", &reference(name))]),
+                None => self.out.empty("Dim", &[("size", &dimension.size.to_string())]),
+            }
+        }
+        self.attributes(&variable.attributes, Some(&variable.data_type));
+        for map in &variable.maps {
+            self.out.empty("Map", &[("name", &reference(map))]);
+        }
+        self.out.close();
+    }
+
+    /// The attributes of a group, or of a variable of type `of`.
+    fn attributes(&mut self, attributes: &Attributes, of: Option<&DataType>) {
+        for attribute in attributes {
+            if &*attribute.name == "_DAP4_Little_Endian" && of.is_none() {
+                continue; // ours is authoritative
+            }
+            self.described(attribute, of);
+        }
+        if self.client.netcdf_c && of == Some(&DataType::Float32) && attributes.get("missing_value").is_none()
+        {
+            let fill = attributes.get("_FillValue").and_then(float32);
+            if let Some(fill) = fill.filter(|f| !survives_netcdf_c(*f)) {
+                self.attribute("missing_value", "Float64", &[float64_text(fill.into()).into()]);
+            }
+        }
+    }
+
+    fn described(&mut self, attribute: &Attribute, of: Option<&DataType>) {
+        let name = &*attribute.name;
+        if attribute.data_type == DataType::Char {
+            let text = attribute.as_text().unwrap_or_default();
+            self.attribute(name, "String", &[text.trim_end_matches('\0').into()]);
+            return;
+        }
+        let values: Vec<Value<'_>> = cdm::values(&attribute.data_type, &attribute.values).collect();
+        let widened = self.client.netcdf_c
+            && attribute.data_type == DataType::Float32
+            && !(name == "_FillValue" && of == Some(&DataType::Float32));
+        let texts: Vec<Cow<'_, str>> = values
+            .iter()
+            .map(|value| match value {
+                Value::Float32(f) if widened => float64_text((*f).into()).into(),
+                other => text_of(other),
+            })
+            .collect();
+        let kind = match &attribute.data_type {
+            DataType::Float32 if widened => "Float64",
+            t if t.is_numeric() => t.name(),
+            _ => "String",
+        };
+        self.attribute(name, kind, &texts);
+    }
+
+    /// One attribute with its values; none at all is one empty value.
+    fn attribute(&mut self, name: &str, kind: &str, values: &[Cow<'_, str>]) {
+        // netCDF-C spoils these characters in `Value`, not in `value=` (2.9).
+        if let [only] = values
+            && self.client.netcdf_c
+            && kind == "String"
+            && only.contains(['&', '<', '>', '"', '\'', '\\'])
+        {
+            self.out.empty("Attribute", &[("name", name), ("type", kind), ("value", only)]);
+            return;
+        }
+        self.out.open("Attribute", &[("name", name), ("type", kind)]);
+        for value in values {
+            self.out.leaf("Value", &[], value);
+        }
+        if values.is_empty() {
+            self.out.leaf("Value", &[], "");
+        }
+        self.out.close();
+    }
+}
+
+/// A value as an attribute shows it.
+pub(super) fn text_of<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
+    match value {
+        Value::Int(i) => i.to_string().into(),
+        Value::UInt(u) => u.to_string().into(),
+        Value::Float32(f) => float32_text(*f).into(),
+        Value::Float64(f) => float64_text(*f).into(),
+        Value::Char(c) => char::from(*c).to_string().into(),
+        Value::Text(text) => Cow::Borrowed(text),
+        Value::Bytes(bytes) => bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into(),
+        Value::Enum(_, Some(name)) => Cow::Borrowed(name),
+        Value::Enum(number, None) => number.to_string().into(),
+        Value::Record(members) | Value::List(members) => {
+            let inner: Vec<_> = members.iter().map(text_of).collect();
+            format!("{{{}}}", inner.join(", ")).into()
+        }
+    }
+}
+
+/// The shortest decimal that reads back equal; exponents where plain digits would be long.
+fn float64_text(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
+}
+
+/// As [`float64_text`], shortest for a Float32.
+fn float32_text(value: f32) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-5..1e9).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
+}
+
+/// The first value of a Float32 attribute.
+fn float32(attribute: &Attribute) -> Option<f32> {
+    match cdm::values(&attribute.data_type, &attribute.values).next() {
+        Some(Value::Float32(f)) => Some(f),
+        _ => None,
+    }
+}
+
+/// Whether netCDF-C reads a Float32 attribute of this value right.
+///
+/// It converts a double to a float in place, twice: the second time the double's low half has been
+/// overwritten by the float (protocol notes 2.11).
+fn survives_netcdf_c(value: f32) -> bool {
+    let overwritten = (f64::from(value).to_bits() & 0xffff_ffff_0000_0000) | u64::from(value.to_bits());
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to a float is what the client does")]
+    let read = f64::from_bits(overwritten) as f32;
+    read.to_bits() == value.to_bits() || (read.is_nan() && value.is_nan())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_exact() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.5, "1.5"),
+            (1e20, "1e20"),
+            (-1e-7, "-1e-7"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (0.1, "0.1"),
+        ] {
+            assert_eq!(float64_text(value), text);
+        }
+        assert_eq!(float32_text(1e20), "1e20");
+        assert_eq!(float32_text(9.96921e36), "9.96921e36");
+        assert_eq!(float64_text(f64::from(0.1_f32)), "0.10000000149011612");
+    }
+
+    #[test]
+    fn the_fault_of_netcdf_c_is_known() {
+        assert!(survives_netcdf_c(0.0));
+        assert!(!survives_netcdf_c(1.0));
+        assert!(!survives_netcdf_c(-9999.0));
+        assert!(!survives_netcdf_c(1e20));
+    }
+
+    #[test]
+    fn references_escape_only_separators() {
+        assert_eq!(reference(&FullName::new("/a b/c.d\\e")), "/a b/c\\.d\\\\e");
+    }
+}
