@@ -22,7 +22,7 @@ for wheel in pathlib.Path(".work/download").glob("*.whl"):
         for name in archive.namelist():
             if name.endswith(".nc"):
                 # Folders below sample_data are kept: NEMO/ and others hold several files of one kind.
-                path = data / name.split("sample_data/", 1)[-1]
+                path = data / name.split("/sample_data/", 1)[-1]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(name))
 count = len(list(data.rglob("*.nc")))

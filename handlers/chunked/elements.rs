@@ -43,7 +43,9 @@ impl Numbers {
 /// A size known to the compiler becomes vector shuffles.
 fn swap<const N: usize>(bytes: &mut [u8]) {
     let (numbers, _) = bytes.as_chunks_mut::<N>();
-    numbers.iter_mut().for_each(|n| n.reverse());
+    for number in numbers {
+        number.reverse();
+    }
 }
 
 impl Elements for Numbers {

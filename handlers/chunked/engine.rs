@@ -35,7 +35,7 @@ pub struct EngineOptions {
     pub cache_bytes: u64,
     /// Bytes of data on their way, from fetching until the last holder of a block drops it.
     pub budget_bytes: u64,
-    /// Bytes of one band as stored; at most twice that to keep a row of chunks whole.
+    /// Bytes of one band as stored. To keep chunks whole, twice that or a quarter of the free budget.
     pub band_bytes: u64,
     /// Bands of one stream that are read at once.
     pub bands_in_flight: usize,
@@ -222,7 +222,12 @@ impl Reading {
         let free = self.engine.budget.available_permits() as u64 * UNIT;
         let bytes = self.engine.options.band_bytes.min((free / 4).max(SMALLEST_BAND));
         let aim = (bytes / self.array.stored_size as u64).max(1);
-        let aligned = if self.array.pipeline.is_empty() { aim } else { aim.saturating_mul(2) };
+        let aligned = if self.array.pipeline.is_empty() {
+            aim
+        } else {
+            // Cutting through chunks costs decoding them again: worth some memory while there is any.
+            (free / 4 / self.array.stored_size as u64).max(aim.saturating_mul(2))
+        };
         BandLimit { aim, aligned }
     }
 
@@ -236,7 +241,10 @@ impl Reading {
         } else {
             let chunk = self.array.chunk_byte_len().unwrap_or(u64::MAX);
             let decoding = parts.min(self.engine.options.decoders as u64).saturating_mul(chunk);
-            decoding.saturating_add(parts.saturating_mul(chunk).min(self.engine.options.band_bytes))
+            let all =
+                decoding.saturating_add(parts.saturating_mul(chunk).min(self.engine.options.band_bytes));
+            // Huge chunks must not wait until nobody else has anything in memory.
+            all.min(self.engine.options.budget_bytes / 2)
         };
         (output, working)
     }

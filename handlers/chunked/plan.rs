@@ -72,7 +72,7 @@ impl Band {
 pub struct BandLimit {
     /// Aim for this many; a band has at least one element.
     pub aim: u64,
-    /// Go up to this many rather than cut through chunks.
+    /// Go up to this many rather than cut through chunks, or when they have to be cut.
     pub aligned: u64,
 }
 
@@ -144,15 +144,14 @@ impl Plan {
         );
         let taken = runs.last().map_or(0, |r| r.out + r.count);
         let mut band = Band { first: self.first, shape: vec![1; rank], axes: Vec::with_capacity(rank) };
-        for i in 0..rank {
-            let runs = match i.cmp(&k) {
+        for (i, (axis, &from)) in self.axes.iter_mut().zip(&at).enumerate() {
+            band.axes.push(match i.cmp(&k) {
                 std::cmp::Ordering::Less => {
-                    self.axes[i].take(at[i], self.shape[i], Take { aim: 1, aligned: 1, runs: 1 }).into()
+                    axis.take(from, self.shape[i], Take { aim: 1, aligned: 1, runs: 1 }).into()
                 }
                 std::cmp::Ordering::Equal => runs.as_slice().into(),
-                std::cmp::Ordering::Greater => self.axes[i].all(self.shape[i]),
-            };
-            band.axes.push(runs);
+                std::cmp::Ordering::Greater => axis.all(self.shape[i]),
+            });
         }
         band.shape[k] = taken;
         band.shape[k + 1..].copy_from_slice(&self.shape[k + 1..]);
@@ -227,8 +226,9 @@ impl Axis {
         for run in self.runs(from) {
             let end = run.out + run.count;
             if taken.is_empty() {
-                let fits = if run.count <= take.aligned { run.count } else { take.aim };
-                let count = run.count.min(fits).min(most);
+                // A run that must be cut is cut evenly into as few bands as may be: each of them needs
+                // the chunk.
+                let count = run.count.div_ceil(run.count.div_ceil(take.aligned)).min(most);
                 taken.push(Run { count, ..run });
                 if count < run.count {
                     break;

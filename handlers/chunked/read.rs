@@ -53,6 +53,8 @@ struct Encoded {
     range: Range<u64>,
     filter_mask: u32,
     parts: Vec<Vec<Run>>,
+    /// It goes through the cache.
+    keep: bool,
 }
 
 /// One band being read.
@@ -126,6 +128,7 @@ impl BandRead {
         let fill = needed.iter().any(|n| n.location.is_none());
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = self.blank(fill)?;
         let (mut encoded, mut pieces) = (Vec::new(), Vec::new());
+        let mut keepers = self.keepers();
         for Needed { chunk, location, parts } in needed {
             match location {
                 None => {}
@@ -137,7 +140,9 @@ impl BandRead {
                     if self.array.pipeline.is_empty() {
                         pieces.extend(parts.into_iter().map(|p| (p, range.clone())));
                     } else {
-                        encoded.push(Encoded { chunk, range, filter_mask, parts });
+                        let keep = keepers > 0 && self.is_worth_keeping(&parts);
+                        keepers -= usize::from(keep);
+                        encoded.push(Encoded { chunk, range, filter_mask, parts, keep });
                     }
                 }
             }
@@ -172,6 +177,7 @@ impl BandRead {
                     range,
                     filter_mask: *filter_mask,
                     parts: vec![part.to_vec()],
+                    keep: self.is_worth_keeping(&needed.parts),
                 };
                 let chunk = self.decoded(&encoded).await?;
                 // A small piece would keep a large chunk in memory: it is copied instead.
@@ -226,7 +232,7 @@ impl BandRead {
     async fn read_encoded(&self, chunks: Vec<Encoded>) -> Result<()> {
         let (mut alone, mut together) = (Vec::new(), Vec::new());
         for chunk in chunks {
-            if self.is_worth_keeping(&chunk) || self.peek(&chunk).is_some() {
+            if chunk.keep || self.peek(&chunk).is_some() {
                 alone.push(vec![chunk]);
             } else {
                 together.push(chunk);
@@ -253,7 +259,7 @@ impl BandRead {
 
     async fn job(self, job: Vec<Encoded>) -> Result<()> {
         if let [one] = job.as_slice()
-            && (self.is_worth_keeping(one) || self.peek(one).is_some())
+            && (one.keep || self.peek(one).is_some())
         {
             let bytes = self.decoded(one).await?;
             return blocking(move || job_parts(&job).try_for_each(|p| self.scatter(p, (&bytes, 0)))).await;
@@ -288,7 +294,7 @@ impl BandRead {
             })
             .await
         };
-        if self.is_worth_keeping(encoded) {
+        if encoded.keep {
             self.engine.cache().chunk(self.key(encoded), self.chunk_len()?, fetch).await
         } else {
             fetch().await
@@ -297,9 +303,9 @@ impl BandRead {
 
     /// Whether another band or another request is likely to want the chunk: this one takes only some of
     /// it, or the whole selection is small.
-    fn is_worth_keeping(&self, encoded: &Encoded) -> bool {
+    fn is_worth_keeping(&self, parts: &[Vec<Run>]) -> bool {
         self.small
-            || !encoded.parts.iter().any(|part| {
+            || !parts.iter().any(|part| {
                 part.iter().zip(&self.array.shape).zip(&self.array.chunk_shape).all(
                     |((run, &size), &chunk)| {
                         let inside = chunk.min(size - (run.chunk * chunk).min(size));
@@ -307,6 +313,14 @@ impl BandRead {
                     },
                 )
             })
+    }
+
+    /// How many chunks of one band may go through the cache: the same first ones for every band of a row
+    /// of chunks that is larger than the cache, lest each band evicts what the next one needs.
+    fn keepers(&self) -> usize {
+        let room = self.engine.options().cache_bytes / 4 * 3;
+        let chunks = room / self.array.chunk_byte_len().unwrap_or(u64::MAX).max(1);
+        usize::try_from(chunks).unwrap_or(usize::MAX).max(1)
     }
 
     fn peek(&self, encoded: &Encoded) -> Option<Bytes> {

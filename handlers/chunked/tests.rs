@@ -178,10 +178,22 @@ async fn each_chunk_is_decoded_once_when_rows_of_chunks_fit() {
 #[tokio::test]
 async fn each_chunk_is_decoded_once_when_bands_cut_it_and_the_cache_holds_a_row() {
     let made = made(&[64, 40], &[8, 10], 4, true, 0, Fault::None);
-    let engine = engine(2 * 40 * 4, 2 * 8 * 40 * 4, 1 << 20);
+    let engine = engine(2 * 40 * 4, 2 * 8 * 40 * 4, 4 << 10);
     let all = Selection::all(&[64, 40]);
     assert_eq!(read(&engine, &made.array, &all).await.unwrap(), expected(&made, &all));
     assert_eq!(made.codec.decoded.load(Ordering::SeqCst), 32);
+}
+
+#[tokio::test]
+async fn a_cache_smaller_than_a_row_of_chunks_still_saves_decoding() {
+    // Rows of four chunks; four bands need each, and the cache holds two and a half chunks.
+    let made = made(&[64, 40], &[8, 10], 4, true, 0, Fault::None);
+    let engine = engine(40 * 4, 2 * 8 * 10 * 4 + 200, 1 << 10);
+    let all = Selection::all(&[64, 40]);
+    assert_eq!(read(&engine, &made.array, &all).await.unwrap(), expected(&made, &all));
+    let decoded = made.codec.decoded.load(Ordering::SeqCst);
+    assert!(decoded < 8 * 4 * 4, "{decoded} decodes");
+    assert!(decoded >= 32);
 }
 
 #[tokio::test]
@@ -334,4 +346,32 @@ async fn a_selection_for_another_shape_is_an_error_item() {
     let mut stream = engine(100, 0, 1 << 20).read(&made.array, &Selection::all(&[5]));
     assert!(stream.next().now_or_never().flatten().unwrap().is_err());
     assert!(stream.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_readers_of_random_parts_get_the_right_bytes_from_a_small_budget() {
+    let shape = [60, 50, 40];
+    for encoded in [false, true] {
+        let made = Arc::new(made(&shape, &[7, 20, 16], 4, encoded, 5, Fault::None));
+        let engine = Arc::new(Engine::new(EngineOptions {
+            cache_bytes: 50_000,
+            budget_bytes: 300_000,
+            band_bytes: 20_000,
+            decoders: 2,
+            ..EngineOptions::default()
+        }));
+        let readers = (0..24_u64).map(|seed| {
+            let (engine, made) = (Arc::clone(&engine), Arc::clone(&made));
+            tokio::spawn(async move {
+                let mut random = cdm::testing::Random(seed);
+                for _ in 0..6 {
+                    let selection = random.selection(&shape);
+                    let found = read(&engine, &made.array, &selection).await.unwrap();
+                    assert!(found == expected(&made, &selection), "seed {seed}");
+                }
+            })
+        });
+        futures::future::try_join_all(readers).await.unwrap();
+        assert_eq!(engine.budget_in_use(), 0);
+    }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{
     BlockStream, Dataset, Dimension, Error, FullName, Group, Result, Selection, Source, Variable, Version,
+    source::failed,
 };
 
 use super::{header::Header, layout::Layout};
@@ -121,12 +122,9 @@ impl Source for NetCdf3Source {
     }
 
     fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
-        match self.arrays.get(variable) {
-            Some(array) => self.engine.read(array, selection),
-            None => {
-                let error = Error::not_found(format!("there is no variable {variable}"));
-                Box::pin(futures::stream::once(async { Err(error) }))
-            }
+        if let Some(array) = self.arrays.get(variable) {
+            return self.engine.read(array, selection);
         }
+        failed(Error::not_found(format!("there is no variable {variable}")))
     }
 }

@@ -260,6 +260,35 @@ async fn impossible_headers_are_corrupt() {
     }
 }
 
+/// Offsets beyond 4 GiB, in a file that is mostly a hole.
+#[tokio::test]
+async fn offsets_beyond_four_gibibytes() {
+    use std::os::unix::fs::FileExt;
+    let begin = 5_000_000_000_u64;
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = header(&[
+        b"CDF\x02",
+        &[0; 4],
+        &NONE,
+        &NONE,
+        &[0, 0, 0, 11, 0, 0, 0, 1],
+        &[0, 0, 0, 1],
+        b"v\0\0\0",
+        &[0; 4],
+        &NONE,
+        &[0, 0, 0, 4],
+        &[0xff; 4],
+        &begin.to_be_bytes(),
+    ]);
+    let file = std::fs::File::create(folder.path().join("large.nc")).unwrap();
+    file.write_all_at(&bytes, 0).unwrap();
+    file.write_all_at(&(-7_i32).to_be_bytes(), begin).unwrap();
+    let root = crate::storage::LocalRoot::open(folder.path()).unwrap();
+    let registry = Registry::new(Arc::new(Engine::default()));
+    let source = registry.open(root.open_object("large.nc").await.unwrap()).await.unwrap();
+    assert_eq!(whole(&source, "v").await.unwrap(), Block::Fixed((-7_i32).to_ne_bytes().to_vec().into()));
+}
+
 /// Opens, and reads a little of everything that it then claims to have.
 async fn try_everything(bytes: &[u8]) {
     let Ok(source) = open(bytes).await else { return };

@@ -1,12 +1,19 @@
 use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use cdm::ErrorKind;
-use handlers::{Registry, chunked::Engine};
+use handlers::{
+    Registry,
+    chunked::{Engine, EngineOptions},
+};
 
 use super::*;
 
+fn registry() -> Registry {
+    Registry::new(Arc::new(Engine::new(EngineOptions::default())))
+}
+
 fn catalog(paths: &[PathBuf]) -> Catalog {
-    Catalog::new(paths, 16, Registry::new(Arc::new(Engine {}))).unwrap()
+    Catalog::new(paths, 16, registry()).unwrap()
 }
 
 fn name(name: &str) -> DatasetName {
@@ -105,6 +112,6 @@ async fn garbage_is_a_clear_error_and_a_missing_root_too() {
     fs::write(dir.path().join("a.nc"), b"garbage").unwrap();
     let catalog = catalog(&[dir.path().to_path_buf()]);
     assert_eq!(catalog.open(&name("a.nc")).await.unwrap_err().kind(), ErrorKind::Unsupported);
-    let missing = Catalog::new(&[dir.path().join("nowhere")], 16, Registry::new(Arc::new(Engine {})));
+    let missing = Catalog::new(&[dir.path().join("nowhere")], 16, registry());
     assert!(missing.unwrap_err().message().contains("nowhere"));
 }

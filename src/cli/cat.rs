@@ -1,16 +1,20 @@
-//! `thalweg cat`: one dataset as text.
+//! `thalweg cat`: one dataset as text, its structure and the values of chosen variables.
 
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::Arc,
 };
 
+use cdm::{DataType, Dataset, Error, FullName, Selection, Source, Value, Variable, values};
 use clap::Args;
-use handlers::{Registry, chunked::Engine};
+use futures::StreamExt;
 
-use super::{Failure, block_on};
-use crate::catalog::Catalog;
+use super::{Failure, block_on, registry};
+use crate::{
+    catalog::{Catalog, DatasetName},
+    config::Limits,
+    encoders::{cdl, json},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -25,18 +29,113 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.file.is_dir() {
+        return Err(Failure::Usage(format!("{} is a folder; name a file", arguments.file.display())));
+    }
     block_on(async {
-        let registry = Registry::new(Arc::new(Engine {}));
-        let catalog = Catalog::new(std::slice::from_ref(&arguments.file), 1, registry)?;
-        let listing = catalog.list(&crate::catalog::DatasetName::top()).await?;
-        let name = match (arguments.file.is_file(), listing.datasets.as_slice()) {
-            (true, [entry]) => crate::catalog::DatasetName::top().join(&entry.name),
-            _ => return Err(Failure::Usage(format!("{} is not a file", arguments.file.display()))),
-        };
-        let source = catalog.open(&name).await?;
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        let _ = (&source, &arguments.variables, arguments.json);
-        out.flush()?;
-        Ok(())
+        let catalog = Catalog::new(std::slice::from_ref(&arguments.file), 1, registry(&Limits::default()))?;
+        let top = DatasetName::top();
+        let listing = catalog.list(&top).await?;
+        let entry = listing.datasets.first().ok_or_else(|| Failure::failed("the file is gone"))?;
+        let source = catalog.open(&top.join(&entry.name)).await?;
+        let chosen = arguments
+            .variables
+            .iter()
+            .map(|name| find(source.dataset(), name))
+            .collect::<Result<Vec<_>, Error>>()
+            .map_err(|e| Failure::Usage(e.to_string()))?;
+        let mut out = io::BufWriter::new(io::stdout());
+        if arguments.json {
+            write_json(&*source, &chosen, &mut out).await?;
+        } else {
+            write_cdl(&*source, &chosen, &mut out).await?;
+        }
+        Ok(out.flush()?)
     })
+}
+
+/// The variable called `name`: its full name, with or without the first slash.
+fn find(dataset: &Dataset, name: &str) -> Result<FullName, Error> {
+    let wanted = name.trim_start_matches('/');
+    dataset
+        .variables()
+        .map(|(full, _)| full)
+        .find(|full| full.to_string().trim_start_matches('/') == wanted)
+        .ok_or_else(|| Error::not_found(format!("there is no variable {name} in {}", dataset.name())))
+}
+
+async fn write_cdl(
+    source: &dyn Source,
+    chosen: &[FullName],
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    if chosen.is_empty() {
+        out.write_all(cdl::document(source.dataset()).as_bytes())?;
+        return Ok(());
+    }
+    out.write_all(cdl::header(source.dataset()).as_bytes())?;
+    out.write_all(b"data:\n")?;
+    for name in chosen {
+        out.write_all(b"\n")?;
+        cdl::write_values(source, name, out).await?;
+    }
+    out.write_all(b"}\n")?;
+    Ok(())
+}
+
+/// One object: the description, and under `data` each chosen variable's values as one flat list.
+async fn write_json(
+    source: &dyn Source,
+    chosen: &[FullName],
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    let mut document = json::document(source.dataset());
+    if chosen.is_empty() {
+        serde_json::to_writer_pretty(&mut *out, &document).map_err(Failure::failed)?;
+    } else {
+        let data = document.as_object_mut().map(|fields| fields.remove("data"));
+        debug_assert!(matches!(data, Some(None)), "the description has no field of this name");
+        let text = document.to_string();
+        out.write_all(text.strip_suffix('}').unwrap_or(&text).as_bytes())?;
+        out.write_all(b",\"data\":{")?;
+        for (i, name) in chosen.iter().enumerate() {
+            let variable = source.dataset().require(name)?;
+            let comma = if i == 0 { "" } else { "," };
+            write!(out, "{comma}{}:", serde_json::Value::from(name.to_string()))?;
+            write_list(source, name, variable, out).await?;
+        }
+        out.write_all(b"}}")?;
+    }
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+async fn write_list(
+    source: &dyn Source,
+    name: &FullName,
+    variable: &Variable,
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    let mut blocks = source.read(name, &Selection::all(&variable.shape()));
+    let mut text = Vec::new();
+    if variable.data_type == DataType::Char {
+        while let Some(block) = blocks.next().await {
+            text.extend(values(&variable.data_type, &block?).filter_map(|v| match v {
+                Value::Char(byte) => Some(byte),
+                _ => None,
+            }));
+        }
+        write!(out, "{}", serde_json::Value::from(String::from_utf8_lossy(&text).into_owned()))?;
+        return Ok(());
+    }
+    let mut separator: &[u8] = b"[";
+    while let Some(block) = blocks.next().await {
+        for value in values(&variable.data_type, &block?) {
+            out.write_all(separator)?;
+            separator = b",";
+            write!(out, "{}", json::value(&value))?;
+        }
+    }
+    out.write_all(if separator == b"[" { b"[]" } else { b"]" })?;
+    Ok(())
 }

@@ -3,16 +3,17 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::Arc,
 };
 
 use cdm::Result;
 use clap::Args;
-use handlers::{Registry, chunked::Engine};
 use serde::Serialize;
 
-use super::{Failure, block_on};
-use crate::catalog::{Catalog, DatasetName};
+use super::{Failure, block_on, registry};
+use crate::{
+    catalog::{Catalog, DatasetName},
+    config::Limits,
+};
 
 /// Bytes that tell formats apart: the signature of netCDF-3, and of HDF5 without a user block.
 const HEAD_LEN: u64 = 8;
@@ -39,8 +40,7 @@ struct Row {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rows = block_on(async {
-        let registry = Registry::new(Arc::new(Engine {}));
-        let catalog = Catalog::new(std::slice::from_ref(&arguments.path), 1, registry)?;
+        let catalog = Catalog::new(std::slice::from_ref(&arguments.path), 1, registry(&Limits::default()))?;
         Ok(rows(&catalog).await?)
     })?;
     let mut out = io::stdout().lock();

@@ -11,9 +11,16 @@ use std::{
     fmt::Display,
     io::{self, Write},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Parser, Subcommand};
+use handlers::{
+    Registry,
+    chunked::{Engine, EngineOptions},
+};
+
+use crate::config::Limits;
 
 /// Serves netCDF and HDF5 files over OPeNDAP (DAP4 and DAP2).
 #[derive(Debug, Parser)]
@@ -77,6 +84,15 @@ pub fn main() -> ExitCode {
     };
     say(format_args!("thalweg: {message}"));
     ExitCode::from(code)
+}
+
+/// The formats, with an engine within `limits`.
+fn registry(limits: &Limits) -> Registry {
+    Registry::new(Arc::new(Engine::new(EngineOptions {
+        cache_bytes: limits.chunk_cache,
+        budget_bytes: limits.memory,
+        ..EngineOptions::default()
+    })))
 }
 
 /// One line on standard error. When that is closed there is nobody to tell.

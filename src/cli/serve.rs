@@ -1,12 +1,11 @@
 //! `thalweg serve`: settings to a running server.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::Args;
-use handlers::{Registry, chunked::Engine};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, block_on, say};
+use super::{Failure, block_on, registry, say};
 use crate::{
     catalog::{Catalog, DatasetName},
     config::{self, Config, LogFormat, LogSettings, Overrides},
@@ -69,7 +68,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn serve(mut config: Config) -> Result<(), Failure> {
     config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
-    let registry = Registry::new(Arc::new(Engine {}));
+    let registry = registry(&config.limits);
     let catalog = Catalog::new(&config.roots, config.limits.open_datasets, registry)?;
     let (served, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();

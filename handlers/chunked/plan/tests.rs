@@ -1,3 +1,5 @@
+//! Bands against the definition of a selection, and their shapes in chosen cases.
+
 use cdm::{Selection, Slice};
 use proptest::prelude::*;
 
@@ -81,8 +83,9 @@ fn bands_keep_rows_of_chunks_whole_where_they_fit() {
     assert_eq!(shapes(&[10, 10], &[4, 5], 50, 50), [[4, 10], [4, 10], [2, 10]]);
     // A row of chunks beyond the aim but within the stretch.
     assert_eq!(shapes(&[10, 10], &[4, 5], 20, 40), [[4, 10], [4, 10], [2, 10]]);
-    // One that fits neither is cut.
+    // One that fits neither is cut evenly.
     assert_eq!(shapes(&[4, 10], &[4, 5], 20, 39), [[2, 10], [2, 10]]);
+    assert_eq!(shapes(&[5, 10], &[5, 5], 20, 40), [[3, 10], [2, 10]]);
     // A single output row larger than the limit is cut along its own axis.
     assert_eq!(shapes(&[2, 10], &[1, 4], 5, 5), [[1, 4], [1, 4], [1, 2], [1, 4], [1, 4], [1, 2]]);
 }

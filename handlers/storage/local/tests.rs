@@ -1,3 +1,5 @@
+//! Confinement to the root, versions and changes, on real files in a temporary folder.
+
 use std::{
     fs,
     io::Write,
@@ -109,4 +111,17 @@ async fn listing_tells_sizes_without_opening() {
     assert!(matches!(entries[0].kind, EntryKind::File { size: 256, modified: Some(_) }));
     assert_eq!(entries[1], Entry { name: "deep".into(), kind: EntryKind::Directory });
     assert_eq!(root.list("deep").await.unwrap()[0].name, "b.nc");
+}
+
+#[test]
+fn no_more_descriptors_is_a_passing_state_of_the_server() {
+    for code in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
+        let error = || io::Error::from_raw_os_error(code.raw_os_error());
+        assert_eq!(access_error(error()).kind(), ErrorKind::Overloaded);
+        assert_eq!(read_error(error()).kind(), ErrorKind::Overloaded);
+    }
+    let denied = io::Error::from_raw_os_error(rustix::io::Errno::ACCESS.raw_os_error());
+    assert_eq!(access_error(denied).kind(), ErrorKind::Forbidden);
+    let broken = io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+    assert_eq!(access_error(broken).kind(), ErrorKind::Storage);
 }

@@ -30,14 +30,9 @@ fn elements(text: &str) -> Vec<(String, Vec<(String, String)>)> {
             Event::Start(e) | Event::Empty(e) => {
                 let attributes = e.attributes().map(|a| {
                     let a = a.unwrap();
-                    (
-                        String::from_utf8(a.key.as_ref().to_vec()).unwrap(),
-                        quick_xml::escape::unescape(std::str::from_utf8(&a.value).unwrap())
-                            .unwrap()
-                            .into_owned(),
-                    )
+                    (a.key.as_ref().to_owned(), quick_xml::escape::unescape(&a.value).unwrap().into_owned())
                 });
-                found.push((String::from_utf8(e.name().as_ref().to_vec()).unwrap(), attributes.collect()));
+                found.push((e.name().as_ref().to_owned(), attributes.collect()));
             }
             _ => {}
         }
