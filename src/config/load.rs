@@ -105,22 +105,17 @@ fn apply_file(config: &mut Config, file: &str, text: &str) -> Result<(), ConfigE
 fn unknown(prefix: &str, name: &str) -> String {
     let nearest = SETTINGS
         .iter()
-        .map(|Setting { key, .. }| {
+        .flat_map(|Setting { key, .. }| {
+            // A key or table of this table by its own name; a key of another one in full.
+            let here = key.strip_prefix(prefix).map(|rest| rest.split('.').next().unwrap_or(rest));
             let last = key.rsplit('.').next().unwrap_or(key);
-            let here = key.strip_prefix(prefix).unwrap_or(key);
-            let here = here.split('.').next().unwrap_or(here);
-            let (shown, distance) = if key.starts_with(prefix) && strsim::damerau_levenshtein(here, name) <= 2
-            {
-                (here, strsim::damerau_levenshtein(here, name))
-            } else {
-                (*key, strsim::damerau_levenshtein(last, name))
-            };
-            (distance, shown)
+            here.map(|name| (name, name)).into_iter().chain([(last, *key)])
         })
-        .min()
-        .filter(|(distance, shown)| *distance <= (shown.len() / 3).clamp(1, 4));
+        .map(|(compared, shown)| (strsim::damerau_levenshtein(compared, name), compared.len(), shown))
+        .filter(|(distance, len, _)| *distance <= (len / 3).min(4))
+        .min_by_key(|(distance, _, shown)| (*distance, shown.len()));
     match nearest {
-        Some((_, shown)) => format!("unknown key '{name}' (did you mean '{shown}'?)"),
+        Some((_, _, shown)) => format!("unknown key '{name}' (did you mean '{shown}'?)"),
         None => format!("unknown key '{name}'"),
     }
 }

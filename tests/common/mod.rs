@@ -1,0 +1,116 @@
+//! The built server over a temporary folder, and raw HTTP to it.
+
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// A running server; stopped when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    /// What it said on standard error until it was listening.
+    pub greeting: String,
+}
+
+impl Server {
+    pub fn start(root: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(flags)
+            .arg(root)
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut greeting = String::new();
+        while !greeting.contains("browse ") {
+            assert_ne!(lines.read_line(&mut greeting).unwrap(), 0, "the server ended: {greeting}");
+        }
+        // The rest is the log: taken, so that the server never waits for us.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let address = greeting.split("listening on http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        Self { child, address, greeting }
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// The answer to a request given as bytes; the request must make the server close.
+    pub fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = self.connect();
+        stream.write_all(request).unwrap();
+        Answer::last(&read_all(&mut stream))
+    }
+
+    /// The answer to one request with extra header lines.
+    pub fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{headers}Connection: close\r\n\r\n");
+        self.raw(head.as_bytes())
+    }
+
+    pub fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, "")
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for the end; the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Everything until the server closes; a reset ends it too.
+pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut part = [0; 16 * 1024];
+    while let Ok(n @ 1..) = stream.read(&mut part) {
+        all.extend_from_slice(&part[..n]);
+    }
+    all
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn last(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(bytes.len());
+        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        Self { status, head, body: bytes.get(end + 4..).unwrap_or_default().to_vec() }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        let line = self.head.lines().find(|l| l.starts_with(&format!("{name}:")));
+        line.map_or("", |l| l[name.len() + 1..].trim())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
