@@ -172,6 +172,7 @@ pub(crate) fn odd() -> Arc<dyn Source> {
         (Variable::new("nothing", T::Int16, vec![dimension("/none", 0)]), Block::Fixed(Bytes::new())),
         (Variable::new("Maps:", T::Int16, vec![]), fixed!([7_i16])),
         (Variable::new("byte", T::Int16, vec![]), fixed!([8_i16])),
+        (Variable::new("letter", T::Char, vec![]), Block::Fixed(Bytes::from_static(b"z"))),
     ];
     root.dimensions = vec![x, dimension("/none", 0)];
     Arc::new(MemorySource::flat("odd.nc", root, variables))

@@ -550,6 +550,9 @@ fn odd_attributes_and_names_stay_readable() {
         }
         byte {
         }
+        letter {
+            Int32 DODS.strlen 1;
+        }
         NC_GLOBAL {
             String a%20b%3Bc "x";
             String _u00E9_ "ü";
@@ -583,6 +586,7 @@ fn odd_attributes_and_names_stay_readable() {
         Int16 nothing[none = 0];
         Int16 Maps%3A;
         Int16 byte;
+        String letter;
     } odd.nc;
     "#);
     let (_, data) = ask(Response::Dods, "", &odd());

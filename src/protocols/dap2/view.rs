@@ -54,9 +54,12 @@ struct Origin {
     text: Option<TextLength>,
 }
 
-/// A Char array's last dimension, which the view shows as the length of strings.
+/// A Char array's last dimension, which the view shows as the length of strings; a single Char is a
+/// string of length 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TextLength {
+    /// There is such a dimension.
+    is_axis: bool,
     /// Bytes.
     pub(super) len: u64,
     /// The dimension's name, if it has one.
@@ -187,7 +190,7 @@ impl Source for View {
             return failed(Error::internal(format!("a selection made for another shape than {variable}'s")));
         }
         let stored = match (&origin.conversion, &origin.text) {
-            (Conversion::Text { len }, Some(_)) => {
+            (Conversion::Text { len }, Some(text)) if text.is_axis => {
                 let mut axes = selection.axes().to_vec();
                 axes.push(vec![Slice::all(*len)]);
                 let mut shape = selection.of_shape().to_vec();
@@ -299,10 +302,10 @@ fn name_dimensions(root: &mut Group, naming: &mut Naming) {
 }
 
 fn text_length(variable: &Variable, shape: &Shown, naming: &mut Naming) -> Option<TextLength> {
-    let (Conversion::Text { len }, Some(last)) = (&shape.conversion, variable.dimensions.last()) else {
-        return None;
-    };
-    Some(TextLength { len: *len, dimension: last.name.as_ref().map(|n| naming.of_dimension(n)) })
+    let Conversion::Text { len } = shape.conversion else { return None };
+    let axis = variable.dimensions.last();
+    let dimension = axis.and_then(|d| d.name.as_ref()).map(|n| naming.of_dimension(n));
+    Some(TextLength { is_axis: axis.is_some(), len, dimension })
 }
 
 /// CF times, which must survive: `units` with ` since `.
