@@ -46,11 +46,6 @@ impl Document {
         let _ = writeln!(self.text, ">{}</{name}>", Escaped(text, Place::Text));
     }
 
-    /// Bytes written so far.
-    pub(super) fn len(&self) -> usize {
-        self.text.len()
-    }
-
     /// The document, every element closed.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {
