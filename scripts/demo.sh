@@ -9,8 +9,8 @@ mode=${1:-serve}
 
 scripts/setup-clients.sh demo
 scripts/fetch-data.sh
-cargo build --release --quiet
-binary=${CARGO_TARGET_DIR:-target}/release/thalweg
+# Cargo itself says where it put the program: a target directory may be configured.
+binary=$(cargo build --release --quiet --message-format json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 
 if [ "$mode" != --check ]; then
     cat <<'TEXT'

@@ -44,6 +44,9 @@ clients() {
     step 1200 "set up the clients" scripts/setup-clients.sh
     step 300 "fetch real data" scripts/fetch-data.sh
     step 1500 "build the server" cargo build --release --quiet
+    # Cargo itself says where it put the program: a target directory may be configured.
+    THALWEG=$(cargo build --release --quiet --message-format json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+    export THALWEG
     step 300 "generate the corpus" .work/venv/bin/python tests/data/make_corpus.py .work/corpus
     step 1200 "real clients" .work/venv/bin/python tests/conformance/clients/run.py
     step 300 "benchmark runs" .work/venv/bin/python benches/stream.py --quick

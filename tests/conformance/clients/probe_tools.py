@@ -39,7 +39,7 @@ def nco(url):
 
 def cdo(url):
     """CDO's own account of every field and level: minimum, mean, maximum, missing values, time, grid size."""
-    lines = command("cdo", "-s", "-W", "infon", url).splitlines()
+    lines = command("cdo", "-s", "infon", url).splitlines()
     return {"lines": [re.sub(r"\s+", " ", line).strip() for line in lines]}
 
 

@@ -282,7 +282,7 @@ def gdal_jobs(files, views):
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--server", default=os.environ.get("THALWEG", str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / "thalweg")))
+    options.add_argument("--server", default=os.environ.get("THALWEG", str(ROOT / "target/release/thalweg")), help="default: $THALWEG")
     options.add_argument("--only", default="*", help="pattern of client/protocol")
     options.add_argument("--files", default="*", help="pattern of file names, as iris/* or corpus/types/*")
     options.add_argument("--verbose", action="store_true", help="every finding, not the first ones")
