@@ -285,8 +285,9 @@ fn known_to_netcdf(datatype: &Datatype) -> bool {
     match datatype {
         Datatype::FixedPoint { size, .. } => matches!(size, 1 | 2 | 4 | 8),
         Datatype::Float(f) => matches!(f.kind(), FloatKind::Float32 | FloatKind::Float64),
-        Datatype::String { .. } | Datatype::Opaque { .. } => true,
-        Datatype::VarLen { kind: VarLenKind::String { .. }, .. } => true,
+        Datatype::String { .. }
+        | Datatype::Opaque { .. }
+        | Datatype::VarLen { kind: VarLenKind::String { .. }, .. } => true,
         Datatype::VarLen { base, .. } | Datatype::Enum { base, .. } => known_to_netcdf(base),
         Datatype::Compound { members, .. } => {
             members.iter().all(|m| known_to_netcdf(super::elements::array_of(&m.datatype).1))

@@ -312,7 +312,7 @@ fn little_endian(bytes: &[u8]) -> u64 {
 fn heap_value(element: &[u8], heaps: Option<&Heaps>) -> Result<(usize, Bytes)> {
     let heaps = heaps.ok_or_else(|| Error::internal("a heap value without its file"))?;
     let count = element.get(..4).map_or(0, little_endian);
-    let count = usize::try_from(count).map_err(|_| short_heap())?;
+    let count = usize::try_from(count).map_err(|e| short_heap().with_source(e))?;
     if count == 0 {
         return Ok((0, Bytes::new()));
     }

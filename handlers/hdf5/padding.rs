@@ -237,7 +237,7 @@ mod tests {
         let got: Vec<Block> = futures::executor::block_on(stream.try_collect()).unwrap();
         let flat = |b: &Block| match b {
             Block::Fixed(bytes) => bytes.chunks(rank).map(<[u8]>::to_vec).collect::<Vec<_>>(),
-            varying => varying.elements().map(<[u8]>::to_vec).collect(),
+            Block::Varying { .. } => b.elements().map(<[u8]>::to_vec).collect(),
         };
         assert_eq!(got.iter().flat_map(flat).collect::<Vec<_>>(), expected, "{selection:?} of {stored:?}");
     }

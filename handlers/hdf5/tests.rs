@@ -23,7 +23,6 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(work)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 fn bytes_of(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
@@ -230,6 +229,117 @@ async fn check(name: &str, different: &[&str]) {
 #[test]
 fn every_netcdf4_type() {
     run(check("types.nc", &["/never", "/inner/q"]));
+}
+
+/// As `ncdump -h` prints it (netCDF4-python refuses this file).
+#[test]
+fn types_keep_their_names() {
+    run(async {
+        let source = open("types.nc").await;
+        let root = source.dataset().root();
+        let declared = |g: &Group| -> Vec<String> {
+            g.types.iter().map(|t| format!("{} {}", t.data_type.name(), t.name)).collect()
+        };
+        assert_eq!(
+            declared(root),
+            [
+                "Enum clouds",
+                "Enum wide",
+                "Opaque blob",
+                "Sequence counts",
+                "Sequence words",
+                "Structure point",
+                "Structure station",
+                "Sequence track"
+            ]
+        );
+        assert_eq!(declared(&root.groups[0]), ["Structure local"]);
+        let of = |name: &str| type_name(&source.dataset().variable(&FullName::new(name)).unwrap().data_type);
+        for (name, expected) in [
+            ("/sky", "Enum clouds"),
+            ("/w", "Enum wide"),
+            ("/c", "Sequence counts"),
+            ("/p", "Structure point"),
+            ("/tr", "Sequence track"),
+            ("/inner/c", "Sequence counts"),
+            ("/inner/l", "Structure local"),
+            ("/code", "Char"),
+            ("/name", "String"),
+            ("/u64", "UInt64"),
+        ] {
+            assert_eq!(of(name), expected, "{name}");
+        }
+        // Members and records are of named types, too.
+        let DataType::Sequence(track) = &source.dataset().variable(&FullName::new("/tr")).unwrap().data_type
+        else {
+            panic!("a sequence")
+        };
+        assert!(track.is_vlen);
+        assert_eq!(type_name(&track.fields[0].data_type), "Structure point");
+        let local = root.groups[0].types[0].data_type.record().unwrap();
+        assert_eq!(type_name(&local.fields[0].data_type), "Enum clouds");
+        assert_eq!(local.fields[1].shape(), [2]);
+        // Dimensions are listed by netCDF's ids; deeper's use the enclosing groups'.
+        let names: Vec<&str> = root.dimensions.iter().map(|d| d.name.as_ref().unwrap().short()).collect();
+        assert_eq!(names, ["n", "m", "len", "t"]);
+        let lat = source.dataset().variable(&FullName::new("/inner/deeper/r")).unwrap();
+        assert_eq!(lat.dimensions[0].name, Some(FullName::new("/inner/n")));
+        assert_eq!(lat.maps, [FullName::new("/inner/deeper/lat"), FullName::new("/inner/deeper/lon")]);
+    });
+}
+
+#[test]
+fn nameless_types_and_odd_attributes() {
+    run(async {
+        let source = open("odd.h5").await;
+        let root = source.dataset().root();
+        let of = |name: &str| type_name(&root.variable(name).unwrap().data_type);
+        for (name, expected) in [
+            ("half", "Float32"),
+            ("flag", "UInt8"),
+            ("z", "Structure"),
+            ("fixed", "String"),
+            ("color", "Enum color_t"),
+            ("ragged", "Sequence"),
+            ("raw", "Opaque"),
+            ("reference", "String"),
+            ("three_bytes", "Int32"),
+            ("ten_bits", "UInt16"),
+            ("bits", "UInt8"),
+        ] {
+            assert_eq!(of(name), expected, "{name}");
+        }
+        assert_eq!(root.variable("arrays").unwrap().shape(), [2, 2, 3]);
+        assert_eq!(root.variable("empty").unwrap().shape(), [0]);
+        let attributes = &root.variable("half").unwrap().attributes;
+        for (name, expected) in [
+            ("half", json!([0.25])),
+            ("flag", json!([1])),
+            ("z", json!([[1.0, 2.0]])),
+            ("matrix", json!([0, 1, 2, 3])),
+            ("nothing", json!([])),
+            ("words", json!(["a", "bc"])),
+            ("fixed", json!(["a", "bc"])),
+            ("bytes", json!("abc")),
+            ("text", json!("t\u{e9}xt")),
+            ("color", json!([1, -5])),
+        ] {
+            let got = attribute(attributes.get(name).unwrap_or_else(|| panic!("{name}")));
+            assert!(same(&got, &expected), "{name}: {got}");
+        }
+        assert!(attributes.get("ref").is_none(), "netCDF-C leaves references out");
+        let values = |name: &'static str| {
+            let source = Arc::clone(&source);
+            async move {
+                let full = FullName::new(name);
+                let block = read(&source, &full).await.unwrap();
+                Json::Array(all_plain(&source.dataset().variable(&full).unwrap().data_type, &block))
+            }
+        };
+        assert_eq!(values("/three_bytes").await, json!([-1, 70000, 5]));
+        assert_eq!(values("/blank_padded").await, json!(["a", "b c"]));
+        assert_eq!(values("/reference").await, json!(["/half", "/", ""]));
+    });
 }
 
 #[test]

@@ -100,12 +100,12 @@ impl Types {
             DataType::Enum(e) if is_boolean(&e) => DataType::UInt8,
             DataType::Enum(_) => {
                 let name = self.free_name(place);
-                let Some(data_type) = with_name(nameless, &name) else {
+                let Some(named) = with_name(nameless, &name) else {
                     return Err(Error::internal("an enumeration cannot be named"));
                 };
-                let definition = TypeDefinition { name: name.short().into(), data_type: data_type.clone() };
+                let definition = TypeDefinition { name: name.short().into(), data_type: named.clone() };
                 self.declare(place.group, definition);
-                data_type
+                named
             }
             DataType::Sequence(r) => sequence(&r, place.hint, None),
             other => other,
@@ -135,10 +135,10 @@ impl Types {
             Datatype::Float(f) => float_type(f).ok_or_else(|| unsupported("this floating-point layout"))?,
             Datatype::Time { .. } => return Err(unsupported("an HDF5 time type")),
             Datatype::String { size: 1, .. } => DataType::Char,
-            Datatype::String { .. } | Datatype::VarLen { kind: VarLenKind::String { .. }, .. } => {
-                DataType::String
-            }
-            Datatype::Reference { kind: ReferenceKind::Object | ReferenceKind::Region, .. } => {
+            // References become the paths of what they point to.
+            Datatype::String { .. }
+            | Datatype::VarLen { kind: VarLenKind::String { .. }, .. }
+            | Datatype::Reference { kind: ReferenceKind::Object | ReferenceKind::Region, .. } => {
                 DataType::String
             }
             Datatype::Opaque { size, .. } | Datatype::Reference { size, .. } => {
@@ -210,7 +210,9 @@ fn with_name(nameless: DataType, name: &FullName) -> Option<DataType> {
 /// A variable-length type; its one field is called `field`.
 fn sequence(of: &RecordType, field: &str, name: Option<FullName>) -> DataType {
     let mut fields = of.fields.clone();
-    fields.iter_mut().for_each(|f| f.name = field.into());
+    for of in &mut fields {
+        of.name = field.into();
+    }
     DataType::Sequence(Arc::new(RecordType { name, fields, is_vlen: true }))
 }
 

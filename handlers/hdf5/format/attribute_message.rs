@@ -65,7 +65,7 @@ fn dense(
         let body = if flags & SHARED == 0 {
             heap.object(input, &id, &mut resolver.budget)?
         } else {
-            resolver.heap_object(kind::ATTRIBUTE, &id, place)?
+            resolver.heap_object(kind::ATTRIBUTE, id, place)?
         };
         let order = Some(order).filter(|_| header.tracks_attribute_order);
         attributes.push(read(&body, order, input, place, resolver)?);
@@ -108,7 +108,7 @@ fn read(
         match stand_in(&mut Cursor::new(datatype, input.sizes, place))? {
             Shared::Committed(address) => (resolver.datatype(address)?, Some(address)),
             Shared::Heap(id) => {
-                let body = resolver.heap_object(kind::DATATYPE, &id, place)?;
+                let body = resolver.heap_object(kind::DATATYPE, id, place)?;
                 (datatype_message::read(&mut Cursor::new(&body, input.sizes, place))?, None)
             }
         }
@@ -119,7 +119,7 @@ fn read(
     } else {
         shared_space = match stand_in(&mut Cursor::new(dataspace, input.sizes, place))? {
             Shared::Committed(address) => resolver.committed(address, kind::DATASPACE)?,
-            Shared::Heap(id) => resolver.heap_object(kind::DATASPACE, &id, place)?,
+            Shared::Heap(id) => resolver.heap_object(kind::DATASPACE, id, place)?,
         };
         &shared_space
     };

@@ -27,7 +27,7 @@ pub(super) fn each_entry(
         let place = Place::new("version 1 B-tree node", address);
         let head = input.read(address, 8)?;
         let mut c = Cursor::new(&head, input.sizes, place);
-        c.signature(b"TREE")?;
+        c.signature(*b"TREE")?;
         if c.u8()? != kind {
             return Err(place.corrupt("it is of another type than its tree"));
         }

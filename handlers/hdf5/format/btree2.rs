@@ -41,7 +41,7 @@ impl BTree2 {
             place,
         )?;
         let mut c = Cursor::new(&data, input.sizes, place);
-        c.signature(b"BTHD")?;
+        c.signature(*b"BTHD")?;
         c.version(0..=0)?;
         let kind = c.u8()?;
         if !kinds.contains(&kind) {
@@ -63,8 +63,8 @@ impl BTree2 {
         let mut below = 0_usize;
         for _ in 0..depth {
             let pointer = u64::try_from(input.sizes.offsets + count_width + below).unwrap_or(u64::MAX);
-            let room = node_size.checked_sub(NODE_OVERHEAD + pointer);
-            let max_records = room.map_or(0, |room| room / (record_size + pointer));
+            let free = node_size.checked_sub(NODE_OVERHEAD + pointer);
+            let max_records = free.map_or(0, |free| free / (record_size + pointer));
             if max_records == 0 {
                 return Err(place.corrupt("its nodes are too small for its depth"));
             }
@@ -102,7 +102,7 @@ impl BTree2 {
             budget.spend(len, place)?;
             let data = input.read_checked(len, place)?;
             let mut c = Cursor::new(&data, input.sizes, place);
-            c.signature(if depth == 0 { b"BTLF" } else { b"BTIN" })?;
+            c.signature(if depth == 0 { *b"BTLF" } else { *b"BTIN" })?;
             c.version(0..=0)?;
             if c.u8()? != self.kind {
                 return Err(place.corrupt("its type is not its tree's"));

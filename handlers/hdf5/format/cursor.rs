@@ -144,7 +144,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The four bytes a structure begins with.
-    pub(super) fn signature(&mut self, wanted: &[u8; 4]) -> Result<()> {
+    pub(super) fn signature(&mut self, wanted: [u8; 4]) -> Result<()> {
         if self.take(4)? == wanted {
             Ok(())
         } else {

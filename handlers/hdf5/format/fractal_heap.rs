@@ -80,7 +80,7 @@ impl FractalHeap {
         }
         let data = super::input::verify(&data, place)?;
         let mut c = Cursor::new(&data, sizes, place);
-        c.signature(b"FRHP")?;
+        c.signature(*b"FRHP")?;
         c.version(0..=0)?;
         let id_len = usize::from(c.u16()?);
         c.skip(2)?;
@@ -200,7 +200,7 @@ impl FractalHeap {
             .ok_or_else(|| place.corrupt("its size"))?;
         budget.spend(len, place)?;
         let data = input.read_checked(len, place)?;
-        self.check_prefix(input, &data, b"FHIB", place)?;
+        self.check_prefix(input, &data, *b"FHIB", place)?;
         let children = data.slice(prefix..);
         self.blocks.insert(address, children.clone());
         Ok(children)
@@ -214,7 +214,7 @@ impl FractalHeap {
         let place = Place::new("fractal heap direct block", address);
         budget.spend(size, place)?;
         let data = input.read(address, size)?;
-        self.check_prefix(input, &data, b"FHDB", place)?;
+        self.check_prefix(input, &data, *b"FHDB", place)?;
         if self.checksummed_blocks {
             let at = 5 + input.sizes.offsets + self.offset_width;
             let mut copy = data.to_vec();
@@ -229,7 +229,7 @@ impl FractalHeap {
         Ok(data)
     }
 
-    fn check_prefix(&self, input: &Input, data: &[u8], signature: &[u8; 4], place: Place) -> Result<()> {
+    fn check_prefix(&self, input: &Input, data: &[u8], signature: [u8; 4], place: Place) -> Result<()> {
         let mut c = Cursor::new(data, input.sizes, place);
         c.signature(signature)?;
         c.version(0..=0)?;

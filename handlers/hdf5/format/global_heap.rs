@@ -109,7 +109,7 @@ fn read(input: &Input, place: Place) -> Result<Collection> {
     let prefix = 8 + input.sizes.lengths;
     let head = input.read(place.address, u64::try_from(prefix).unwrap_or(16))?;
     let mut c = Cursor::new(&head, input.sizes, place);
-    c.signature(b"GCOL")?;
+    c.signature(*b"GCOL")?;
     c.version(1..=1)?;
     c.skip(3)?;
     let size = c.length()?;

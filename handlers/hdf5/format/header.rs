@@ -138,7 +138,7 @@ fn read_v1(input: &Input, place: Place, prefix: &[u8]) -> Result<Header> {
 fn read_v2(input: &Input, place: Place) -> Result<Header> {
     let prefix = input.read_up_to(place.address, 34)?;
     let mut c = Cursor::new(&prefix, input.sizes, place);
-    c.signature(b"OHDR")?;
+    c.signature(*b"OHDR")?;
     c.version(2..=2)?;
     let flags = c.u8()?;
     if flags & 0x20 != 0 {

@@ -41,7 +41,7 @@ fn symbols(
     let place = Place::new("symbol table node", address);
     let head = input.read(address, 8)?;
     let mut c = Cursor::new(&head, input.sizes, place);
-    c.signature(b"SNOD")?;
+    c.signature(*b"SNOD")?;
     c.version(1..=1)?;
     c.skip(1)?;
     let count = c.u16()?;
@@ -81,7 +81,7 @@ impl LocalHeap {
         let len = 8 + 2 * input.sizes.lengths + input.sizes.offsets;
         let head = input.read(address, u64::try_from(len).unwrap_or(u64::MAX))?;
         let mut c = Cursor::new(&head, input.sizes, place);
-        c.signature(b"HEAP")?;
+        c.signature(*b"HEAP")?;
         c.version(0..=0)?;
         c.skip(3)?;
         let size = c.length()?;

@@ -62,7 +62,7 @@ impl SharedTable {
         let len = 8 + usize::from(indexes) * one;
         let data = input.read_checked(u64::try_from(len).unwrap_or(u64::MAX), place)?;
         let mut c = Cursor::new(&data, input.sizes, place);
-        c.signature(b"SMTB")?;
+        c.signature(*b"SMTB")?;
         let mut heaps = Vec::new();
         for _ in 0..indexes {
             c.version(0..=0)?;
@@ -107,7 +107,7 @@ impl<'a> Resolver<'a> {
         }
         let mut c = Cursor::new(&message.data, self.input.sizes, place);
         match stand_in(&mut c)? {
-            Shared::Heap(id) => Ok((self.heap_object(message.kind, &id, place)?, None)),
+            Shared::Heap(id) => Ok((self.heap_object(message.kind, id, place)?, None)),
             Shared::Committed(address) => {
                 let body = self.committed(address, message.kind)?;
                 Ok((body, Some(address)))
@@ -116,7 +116,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A message of this kind in the heap of shared messages.
-    pub(super) fn heap_object(&mut self, kind: u16, id: &[u8; 8], place: Place) -> Result<Bytes> {
+    pub(super) fn heap_object(&mut self, kind: u16, id: [u8; 8], place: Place) -> Result<Bytes> {
         let address = self
             .table
             .heap_for(kind)
@@ -127,7 +127,7 @@ impl<'a> Resolver<'a> {
                 entry.insert(FractalHeap::open(self.input, address)?)
             }
         };
-        let body = heap.object(self.input, id, &mut self.budget)?;
+        let body = heap.object(self.input, &id, &mut self.budget)?;
         self.budget.spend(u64::try_from(body.len()).unwrap_or(u64::MAX), place)?;
         Ok(body)
     }
@@ -157,7 +157,7 @@ impl<'a> Resolver<'a> {
         // A committed datatype may have been moved to the heap of shared messages, but no further.
         let mut c = Cursor::new(&message.data, self.input.sizes, place);
         match stand_in(&mut c)? {
-            Shared::Heap(id) => self.heap_object(kind, &id, place),
+            Shared::Heap(id) => self.heap_object(kind, id, place),
             Shared::Committed(_) => Err(place.corrupt("a shared message leads to another one")),
         }
     }

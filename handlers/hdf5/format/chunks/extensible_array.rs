@@ -48,7 +48,7 @@ pub(super) fn read(all: &mut Collector<'_>, address: u64) -> Result<()> {
     let len = 16 + u64::try_from(input.sizes.offsets + 6 * input.sizes.lengths).unwrap_or(56);
     let data = all.read_checked(len, place)?;
     let mut c = Cursor::new(&data, input.sizes, place);
-    c.signature(b"EAHD")?;
+    c.signature(*b"EAHD")?;
     c.version(0..=0)?;
     let client = c.u8()?;
     let element_size = all.check_element_size(client, c.u8()?, place)?;
@@ -80,7 +80,7 @@ pub(super) fn read(all: &mut Collector<'_>, address: u64) -> Result<()> {
 }
 
 /// The prefix that all blocks share.
-fn block_prefix(array: &Array, c: &mut Cursor<'_>, signature: &[u8; 4]) -> Result<()> {
+fn block_prefix(array: &Array, c: &mut Cursor<'_>, signature: [u8; 4]) -> Result<()> {
     c.signature(signature)?;
     c.version(0..=0)?;
     if c.u8()? != array.client || c.address()? != Some(array.header) {
@@ -108,7 +108,7 @@ fn index_block_at(
     let len = 6 + pointer + in_index * array.element_size + pointers * pointer + 4;
     let data = all.read_checked(len, place)?;
     let mut c = Cursor::new(&data, input.sizes, place);
-    block_prefix(array, &mut c, b"EAIB")?;
+    block_prefix(array, &mut c, *b"EAIB")?;
     let own = c.take(usize::try_from(in_index * array.element_size).unwrap_or(usize::MAX))?;
     elements(all, 0, array.element_size, &mut Cursor::new(own, input.sizes, place))?;
     let mut first = in_index;
@@ -144,7 +144,7 @@ fn super_block(all: &mut Collector<'_>, array: &Array, address: u64, u: u32, fir
     )?;
     let data = all.read_checked(len, place)?;
     let mut c = Cursor::new(&data, input.sizes, place);
-    block_prefix(array, &mut c, b"EASB")?;
+    block_prefix(array, &mut c, *b"EASB")?;
     c.skip(usize::try_from(array.offset_width).unwrap_or(8))?;
     let initialized = c.take(usize::try_from(bitmaps).unwrap_or(usize::MAX))?;
     let mut first = first;
@@ -176,7 +176,7 @@ fn data_block(
     let len = checked_sum(&[6 + pointer + array.offset_width, body, 4], place)?;
     let data = all.read_checked(len, place)?;
     let mut c = Cursor::new(&data, input.sizes, place);
-    block_prefix(array, &mut c, b"EADB")?;
+    block_prefix(array, &mut c, *b"EADB")?;
     c.skip(usize::try_from(array.offset_width).unwrap_or(8))?;
     if pages == 0 {
         return elements(all, first, array.element_size, &mut c);

@@ -13,7 +13,7 @@ pub(super) fn read(all: &mut Collector<'_>, address: u64) -> Result<()> {
     let len = 12 + u64::try_from(input.sizes.offsets + input.sizes.lengths).unwrap_or(16);
     let data = all.read_checked(len, place)?;
     let mut c = Cursor::new(&data, input.sizes, place);
-    c.signature(b"FAHD")?;
+    c.signature(*b"FAHD")?;
     c.version(0..=0)?;
     let client = c.u8()?;
     let element_size = all.check_element_size(client, c.u8()?, place)?;
@@ -30,7 +30,7 @@ pub(super) fn read(all: &mut Collector<'_>, address: u64) -> Result<()> {
     let whole = checked_sum(&[prefix, body, 4], place)?;
     let data = all.read_checked(whole, place)?;
     let mut c = Cursor::new(&data, input.sizes, place);
-    c.signature(b"FADB")?;
+    c.signature(*b"FADB")?;
     c.version(0..=0)?;
     if c.u8()? != client || c.address()? != Some(address) {
         return Err(place.corrupt("it belongs to another array"));
