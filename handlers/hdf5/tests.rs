@@ -411,3 +411,28 @@ fn what_cannot_be_read_is_listed_and_says_why() {
         assert!(read(&source, &FullName::new("/fine")).await.is_ok());
     });
 }
+
+/// Damage anywhere gives errors or other values, never a panic; nothing waits for ever.
+#[test]
+fn damaged_files_do_no_harm() {
+    run(async {
+        for name in ["types.nc", "dims.nc", "odd.h5", "scales.h5", "strings.nc", "links.h5"] {
+            let whole = bytes_of(name);
+            let mut random = testing::Random(11);
+            for _ in 0..150 {
+                let mut bytes = whole.clone();
+                for _ in 0..=random.below(4) {
+                    let at = usize::try_from(random.below(whole.len() as u64)).unwrap();
+                    bytes[at] = u8::try_from(random.below(256)).unwrap();
+                }
+                let registry = Registry::new(Arc::new(Engine::new(EngineOptions::default())));
+                let Ok(source) = registry.open(MemoryObject::object(name, bytes)).await else { continue };
+                let small = source.dataset().variables().filter(|(_, v)| v.element_count() < 1000);
+                let names: Vec<FullName> = small.map(|(n, _)| n).collect();
+                for variable in names {
+                    let _ = read(&source, &variable).await;
+                }
+            }
+        }
+    });
+}
