@@ -1,5 +1,7 @@
 //! The built server over a temporary folder, by raw HTTP: finding data, files, errors, HTTP hygiene.
 
+#![expect(clippy::unwrap_used, reason = "a test program: a failed step is a failed test")]
+
 mod common;
 
 use std::{fs, io::Write, time::Instant};
@@ -34,7 +36,9 @@ fn catalogs_lead_to_every_dataset() {
     let top = server.get("/catalog.xml");
     assert_eq!((top.status, top.header("content-type")), (200, "application/xml; charset=utf-8"));
     let text = top.text();
-    for expect in ["urlPath=\"digits.nc\"", "xlink:href=\"catalog/sub/catalog.xml\"", "name=\"Tests &lt;&amp;&gt;\""] {
+    for expect in
+        ["urlPath=\"digits.nc\"", "xlink:href=\"catalog/sub/catalog.xml\"", "name=\"Tests &lt;&amp;&gt;\""]
+    {
         assert!(text.contains(expect), "{expect} in {text}");
     }
     assert!(!text.contains("notes") && !text.contains("hidden"));
@@ -48,7 +52,10 @@ fn catalogs_lead_to_every_dataset() {
     assert_eq!((again.status, again.body.len()), (304, 0));
     let page = server.get("/");
     assert!(page.header("content-type").starts_with("text/html"));
-    assert!(page.text().contains("href=\"opendap/digits.nc.html\"") && page.text().contains("Tests &#60;&#38;&#62;"));
+    assert!(
+        page.text().contains("href=\"opendap/digits.nc.html\"")
+            && page.text().contains("Tests &#60;&#38;&#62;")
+    );
     assert_eq!(server.get("/catalog/nowhere/catalog.xml").status, 404);
     let moved = server.get("/opendap/sub");
     assert_eq!((moved.status, moved.header("location")), (302, "./sub/"));
@@ -65,7 +72,10 @@ fn files_are_sent_whole_and_in_parts() {
     assert!(whole.header("content-disposition").starts_with("attachment; filename=\"digits.nc\""));
     assert_eq!((whole.header("accept-ranges"), whole.header("content-length")), ("bytes", "10"));
     let part = server.ask("GET", "/files/digits.nc", "Range: bytes=3-5\r\n");
-    assert_eq!((part.status, part.text().as_str(), part.header("content-range")), (206, "345", "bytes 3-5/10"));
+    assert_eq!(
+        (part.status, part.text().as_str(), part.header("content-range")),
+        (206, "345", "bytes 3-5/10")
+    );
     let outside = server.ask("GET", "/files/digits.nc", "Range: bytes=10-\r\n");
     assert_eq!((outside.status, outside.header("content-range")), (416, "bytes */10"));
     let head = server.ask("HEAD", "/files/digits.nc", "");
@@ -86,7 +96,9 @@ fn files_are_sent_whole_and_in_parts() {
 fn raw_and_encoded_targets_are_the_same() {
     let dir = folder();
     let server = Server::start(dir.path(), &[], &[]);
-    let raw = server.raw("GET /files/name%20with%20[1]%20&%20é.nc HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".as_bytes());
+    let raw = server.raw(
+        "GET /files/name%20with%20[1]%20&%20é.nc HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".as_bytes(),
+    );
     let encoded = server.get("/files/name%20with%20%5B1%5D%20%26%20%C3%A9.nc");
     assert_eq!((raw.status, encoded.status), (200, 200));
     assert_eq!(raw.body, encoded.body);
@@ -169,7 +181,16 @@ fn paths_do_not_escape() {
     let server = Server::start(&dir.path().join("data"), &[], &[]);
     assert_eq!(server.get("/files/in.nc").status, 200);
     assert_eq!(server.get("/files/link.nc").status, 404, "a link out of the root");
-    for path in ["..", "../digits.nc", "%2e%2e/digits.nc", "..%2fdigits.nc", "a/../../digits.nc", "a%5c..", "a%00.nc", "%ff"] {
+    for path in [
+        "..",
+        "../digits.nc",
+        "%2e%2e/digits.nc",
+        "..%2fdigits.nc",
+        "a/../../digits.nc",
+        "a%5c..",
+        "a%00.nc",
+        "%ff",
+    ] {
         for mount in ["/files/", "/opendap/", "/catalog/", "/thredds/dodsC/"] {
             let answer = server.get(&format!("{mount}{path}"));
             assert_eq!(answer.status, 400, "{mount}{path}");
@@ -184,7 +205,10 @@ fn errors_fit_who_asks() {
     let page = server.ask("GET", "/nowhere", "Accept: text/html\r\n");
     assert!(page.status == 404 && page.text().contains("<h1>404 Not Found</h1>"));
     let problem = server.ask("GET", "/nowhere", "Accept: application/json\r\nX-Request-Id: abc\r\n");
-    assert_eq!((problem.header("content-type"), problem.header("x-request-id")), ("application/problem+json", "abc"));
+    assert_eq!(
+        (problem.header("content-type"), problem.header("x-request-id")),
+        ("application/problem+json", "abc")
+    );
     let json: serde_json::Value = serde_json::from_slice(&problem.body).unwrap();
     assert_eq!((json["status"].as_u64(), json["request"].as_str()), (Some(404), Some("abc")));
     // Garbage under a data name is listed and downloadable, never served as data; others are unaffected.
@@ -247,15 +271,20 @@ fn a_start_over_many_files_is_quick_and_so_is_their_catalog() {
 fn commands_have_exit_codes_and_clear_errors() {
     let dir = folder();
     let run = |arguments: &[&str]| {
-        let output =
-            std::process::Command::new(env!("CARGO_BIN_EXE_thalweg")).args(arguments).current_dir(dir.path()).output();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_thalweg"))
+            .args(arguments)
+            .current_dir(dir.path())
+            .output();
         let output = output.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     };
     fs::write(dir.path().join("thalweg.toml"), "title = \"x\"\nlistn = \"y\"\n").unwrap();
     let (code, _, stderr) = run(&["serve", ".", "--config", "thalweg.toml"]);
-    assert_eq!((code, stderr.as_str()), (2, "thalweg: thalweg.toml:2: unknown key 'listn' (did you mean 'listen'?)\n"));
+    assert_eq!(
+        (code, stderr.as_str()),
+        (2, "thalweg: thalweg.toml:2: unknown key 'listn' (did you mean 'listen'?)\n")
+    );
     let (code, _, stderr) = run(&["serve", "nowhere"]);
     assert!(code == 1 && stderr.starts_with("thalweg: cannot serve nowhere"), "{stderr}");
     assert_eq!(run(&["serve"]).0, 2);
@@ -267,7 +296,123 @@ fn commands_have_exit_codes_and_clear_errors() {
     fs::create_dir(dir.path().join("good")).unwrap();
     fs::write(dir.path().join("good/a.nc"), b"CDF\x01\0\0\0\0\0\0\0\0").unwrap();
     let (code, stdout, _) = run(&["ls", "good"]);
-    assert_eq!((code, stdout.split_whitespace().collect::<Vec<_>>().join(" ").as_str()), (0, "12 netCDF-3 a.nc"));
+    assert_eq!(
+        (code, stdout.split_whitespace().collect::<Vec<_>>().join(" ").as_str()),
+        (0, "12 netCDF-3 a.nc")
+    );
     let (code, _, stderr) = run(&["cat", "digits.nc"]);
     assert!(code == 1 && stderr.starts_with("thalweg: "), "{stderr}");
+}
+
+/// A small netCDF-3 file with several types; what it holds is the readers' business.
+const SAMPLE: &[u8] = include_bytes!("../handlers/netcdf3/tests/data/cdf1_types.nc");
+
+#[test]
+fn both_protocols_answer_under_every_mount() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    fs::write(dir.path().join("sub/s.nc"), SAMPLE).unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    for mount in ["/opendap", "/dodsC", "/dap4", "/thredds/dodsC", "/thredds/dap4"] {
+        for (suffix, media_type) in [
+            ("", "application/vnd.opendap.dap4.dataset-services+xml"),
+            (".dmr", "application/vnd.opendap.dap4.dataset-metadata+xml"),
+            (".dap", "application/vnd.opendap.dap4.data"),
+            (".dds", "text/plain"),
+            (".das", "text/plain"),
+            (".dods", "application/octet-stream"),
+        ] {
+            let answer = server.get(&format!("{mount}/sub/s.nc{suffix}"));
+            assert_eq!(answer.status, 200, "{mount} {suffix}");
+            assert!(
+                answer.header("content-type").starts_with(media_type),
+                "{mount} {suffix} {}",
+                answer.head
+            );
+        }
+    }
+    let page = server.ask("GET", "/opendap/sub/s.nc", "Accept: text/html\r\n");
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(page.text().contains("http://h/opendap/sub/s.nc"));
+    // A file that is literally called so wins over the suffix.
+    fs::write(dir.path().join("sub/s.nc.dds.nc"), SAMPLE).unwrap();
+    assert!(server.get("/opendap/sub/s.nc.dds.nc.dds").text().contains("Dataset"));
+}
+
+#[test]
+fn data_answers_have_lengths_tags_and_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("s.nc"), SAMPLE).unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    // Strings have no length before they are read: numbers alone in DAP2.
+    for target in ["/opendap/s.nc.dap", "/opendap/s.nc.dods?fixed_f8,record_i2"] {
+        let whole = server.get(target);
+        assert_eq!(whole.header("content-length"), whole.body.len().to_string(), "{target}");
+        let head = server.ask("HEAD", target, "");
+        assert_eq!((head.status, head.header("content-length")), (200, whole.header("content-length")));
+        assert_eq!(head.header("etag"), whole.header("etag"));
+        assert!(head.body.is_empty());
+        let tag = format!("If-None-Match: {}\r\n", whole.header("etag"));
+        assert_eq!(server.ask("GET", target, &tag).status, 304);
+        let part = server.ask("GET", target, "Range: bytes=5-60\r\n");
+        assert_eq!((part.status, &part.body[..]), (206, &whole.body[5..61]));
+        let packed = server.ask("GET", target, "Accept-Encoding: gzip\r\n");
+        assert_eq!(
+            (packed.header("content-encoding"), &packed.body),
+            ("", &whole.body),
+            "data is not compressed"
+        );
+        // A touched file is another version.
+        fs::write(dir.path().join("new"), SAMPLE).unwrap();
+        fs::rename(dir.path().join("new"), dir.path().join("s.nc")).unwrap();
+        let again = server.ask("GET", target, &tag);
+        assert_eq!((again.status, &again.body), (200, &whole.body));
+    }
+    let text = server.ask("GET", "/opendap/s.nc.dmr", "Accept-Encoding: gzip\r\n");
+    assert_eq!((text.header("content-encoding"), &text.body[..2]), ("gzip", &[0x1f, 0x8b][..]));
+    assert!(text.header("etag").starts_with("w/\"") && text.header("vary").len() > 3);
+}
+
+#[test]
+fn files_that_cannot_be_read_do_not_disturb_others() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("good.nc"), SAMPLE).unwrap();
+    fs::write(dir.path().join("empty.nc"), b"").unwrap();
+    fs::write(dir.path().join("garbage.nc"), [0x55; 4096]).unwrap();
+    fs::write(dir.path().join("short.nc"), &SAMPLE[..SAMPLE.len() / 2]).unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let catalog = server.get("/catalog.xml").text();
+    for name in ["empty", "garbage", "short"] {
+        assert!(catalog.contains(&format!("urlPath=\"{name}.nc\"")));
+        for suffix in ["", ".dmr", ".dap", ".dds", ".dods"] {
+            let answer = server.get(&format!("/opendap/{name}.nc{suffix}"));
+            // A header that names more than the file holds is an error, never zeros.
+            assert!(answer.status >= 400, "{name}{suffix}: {}", answer.head);
+            assert!(!answer.text().contains(dir.path().to_str().unwrap()));
+        }
+    }
+    assert_eq!(server.get("/opendap/good.nc.dap").status, 200);
+}
+
+#[test]
+fn constraints_may_be_raw_or_encoded() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("s.nc"), SAMPLE).unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let name = "series_f8";
+    for suffix in ["dap", "dmr"] {
+        let raw = server.get(&format!("/opendap/s.nc.{suffix}?dap4.ce=/{name}[0:1]"));
+        let encoded = server.get(&format!("/opendap/s.nc.{suffix}?dap4.ce=%2F{name}%5B0%3A1%5D"));
+        assert_eq!((raw.status, encoded.status), (200, 200), "{}", raw.text());
+        assert_eq!((raw.body, raw.head.contains("etag")), (encoded.body, true));
+    }
+    let raw = server.get(&format!("/opendap/s.nc.dods?{name}[0:1]"));
+    let encoded = server.get(&format!("/opendap/s.nc.dods?{name}%5B0%3A1%5D"));
+    assert_eq!((raw.status, raw.body), (encoded.status, encoded.body));
+    assert_eq!(raw.status, 200);
+    // Errors are the front end's own documents.
+    let wrong = server.get("/opendap/s.nc.dap?dap4.ce=/nowhere{");
+    assert!(wrong.status == 400 && wrong.text().contains("<Error"), "{}", wrong.text());
+    let wrong = server.get("/opendap/s.nc.dods?nowhere|\"");
+    assert!(wrong.status >= 400 && wrong.text().starts_with("Error {"), "{}", wrong.text());
 }

@@ -1,5 +1,7 @@
 //! What one client may take: slow heads, idle and stalled connections, too many connections.
 
+#![expect(clippy::unwrap_used, reason = "a test program: a failed step is a failed test")]
+
 mod common;
 
 use std::{
@@ -83,16 +85,38 @@ fn a_client_that_is_merely_slow_gets_everything() {
 #[test]
 fn one_address_has_a_limited_number_of_connections() {
     let (_dir, server) = start();
-    let mut served = 0;
+    let mut answered = 0;
     let mut streams: Vec<_> = (0..40).map(|_| server.connect()).collect();
     for stream in &mut streams {
         let _ = stream.write_all(b"GET /-/live HTTP/1.1\r\nHost: h\r\n\r\n");
     }
     for stream in &mut streams {
-        served += usize::from(read_all(stream).ends_with(b"live\n"));
+        answered += usize::from(read_all(stream).ends_with(b"live\n"));
     }
-    assert_eq!(served, 20);
+    assert_eq!(answered, 20);
     drop(streams);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(server.get("/-/live").status, 200, "places are given back");
+}
+
+#[test]
+fn data_waits_its_turn_and_the_rest_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("big.nc"), vec![7_u8; 50_000_000]).unwrap();
+    let narrow = [("THALWEG_LIMITS_DATA_RESPONSES", "1"), ("THALWEG_LIMITS_QUEUE_TIMEOUT", "200 ms")];
+    let server = Server::start(dir.path(), &[], &narrow);
+    let mut holder = server.connect();
+    holder.write_all(b"GET /files/big.nc HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    holder.read_exact(&mut [0; 100]).unwrap();
+    let refused = server.get("/files/big.nc");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+    for free in ["/catalog.xml", "/", "/-/live", "/-/ready"] {
+        let begin = Instant::now();
+        assert_eq!(server.get(free).status, 200, "{free}");
+        assert!(begin.elapsed() < Duration::from_millis(200), "{free}");
+    }
+    // The client goes: its place is free at once.
+    drop(holder);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(server.ask("GET", "/files/big.nc", "Range: bytes=0-9\r\n").body.len(), 10);
 }

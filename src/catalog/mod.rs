@@ -21,7 +21,7 @@ pub use self::{
 };
 
 /// Sources that nobody asked for during this time are closed.
-const IDLE: Duration = Duration::from_mins(5);
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Everything that is served.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Catalog {
 
     /// The roots as the user named them, for messages.
     pub fn describe(&self) -> Vec<String> {
-        self.tree.roots().iter().map(|root| root.to_string()).collect()
+        self.tree.roots().iter().map(ToString::to_string).collect()
     }
 
     async fn open_now(&self, name: &DatasetName, version: &Version) -> Result<Arc<dyn Source>> {

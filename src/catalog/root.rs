@@ -106,10 +106,13 @@ impl Root {
             )));
         }
         let base = if visible { base } else { "data".to_owned() };
-        let unique = std::iter::once(base.clone())
-            .chain((2_u32..).map(|n| format!("{base}-{n}")))
-            .find(|name| !taken(name))
-            .unwrap_or(base.clone());
+        // Of n + 1 names one is free when n are taken, so this ends.
+        let mut unique = base.clone();
+        let mut number = 1_u64;
+        while taken(&unique) {
+            number += 1;
+            unique = format!("{base}-{number}");
+        }
         let (directory, file) = if is_file {
             let parent = whole.parent().unwrap_or(Path::new("/"));
             (parent.to_path_buf(), Some(Arc::from(base)))

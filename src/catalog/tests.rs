@@ -1,3 +1,5 @@
+//! Roots and names over real folders: what is reached, and what is not.
+
 use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use cdm::ErrorKind;

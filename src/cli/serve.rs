@@ -70,14 +70,14 @@ async fn serve(mut config: Config) -> Result<(), Failure> {
     config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
     let registry = registry(&config.limits);
     let catalog = Catalog::new(&config.roots, config.limits.open_datasets, registry)?;
-    let (served, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
+    let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();
     // Before the greeting: whoever reads it may send a signal.
     let mut signals = Signals::new()?;
     let server = Server::bind(config, catalog).await?;
     let address = server.address();
     let origin = origin.unwrap_or_else(|| format!("http://{address}"));
-    say(format_args!("serving {served}"));
+    say(format_args!("serving {roots}"));
     say(format_args!("listening on http://{address}/{}", reach(address.ip())));
     say(format_args!("browse {origin}/"));
     if let Some(name) = first {

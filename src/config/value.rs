@@ -50,7 +50,7 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("'{text}' is not an address or a network such as 10.0.0.0/8");
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
-        let address: IpAddr = address.parse().map_err(|_: std::net::AddrParseError| wrong())?;
+        let address: IpAddr = address.parse().ok().ok_or_else(wrong)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(most), |b| b.parse().ok()).filter(|b| *b <= most).ok_or_else(wrong)?;
         Ok(Self { address, bits })
@@ -211,7 +211,7 @@ mod tests {
         assert!(text("18446744073709551615 TiB").bytes().is_err());
         assert!(text("KiB").bytes().is_err() && text("1 KB").bytes().is_err());
         assert_eq!(text("150 ms").duration(), Ok(Duration::from_millis(150)));
-        assert_eq!(text("2 min").duration(), Ok(Duration::from_mins(2)));
+        assert_eq!(text("2 min").duration(), Ok(Duration::from_secs(120)));
         assert!(Value::Integer(-1).duration().is_err());
     }
 

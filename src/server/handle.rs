@@ -132,7 +132,7 @@ impl Call<'_> {
 
     async fn answer(&self) -> HttpResponse<Body> {
         if self.method == Method::OPTIONS {
-            return self.options();
+            return Self::options();
         }
         let outcome = match route(self.path) {
             Ok(Route::Dataset { mount, candidates }) => self.dataset(mount, &candidates).await,
@@ -151,7 +151,7 @@ impl Call<'_> {
     }
 
     /// CORS preflight (promise R23): everything here is public.
-    fn options(&self) -> HttpResponse<Body> {
+    fn options() -> HttpResponse<Body> {
         let mut response = HttpResponse::new(empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         for (name, value) in [

@@ -112,7 +112,10 @@ impl Machine {
             (Place::Start | Place::Method, b' ') => Place::Target,
             (Place::Start, _) => Place::Method,
             (Place::Target, b' ') => Place::Version,
-            (Place::Method | Place::Target | Place::Version, b'\n') => Place::LineStart(false),
+            (
+                Place::Method | Place::Target | Place::Version | Place::HeaderName | Place::HeaderValue,
+                b'\n',
+            ) => Place::LineStart(false),
             (Place::LineStart(_), b'\n') => self.end_of_head(),
             (Place::LineStart(false), b'\r') => Place::LineStart(true),
             (Place::LineStart(_), b':') => Place::HeaderValue,
@@ -125,14 +128,12 @@ impl Machine {
                 self.note_header();
                 Place::HeaderValue
             }
-            (Place::HeaderName, b'\n') => Place::LineStart(false),
             (Place::HeaderName, _) => {
                 if self.name.len() < NAME_LEN {
                     self.name.push(byte.to_ascii_lowercase());
                 }
                 Place::HeaderName
             }
-            (Place::HeaderValue, b'\n') => Place::LineStart(false),
             (place, _) => place,
         };
     }

@@ -123,9 +123,8 @@ pub fn route(path: &str) -> Result<Route> {
     }
     match path.strip_prefix('/') {
         Some("" | "index.html" | "catalog.html" | "catalog.xml") => catalog(path.trim_start_matches('/')),
-        Some("opendap" | "thredds" | "catalog") => catalog(""),
         Some("thredds/catalog.xml") => catalog("catalog.xml"),
-        Some("thredds/catalog.html" | "thredds/") => catalog(""),
+        Some("opendap" | "catalog" | "thredds" | "thredds/" | "thredds/catalog.html") => catalog(""),
         _ => {
             DatasetName::from_url(path.trim_start_matches('/'))?;
             Err(Error::not_found("there is nothing at this address; datasets are listed at /"))

@@ -11,15 +11,15 @@ use std::{
 };
 
 /// A running server; stopped when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
     /// What it said on standard error until it was listening.
-    pub greeting: String,
+    pub(crate) greeting: String,
 }
 
 impl Server {
-    pub fn start(root: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(root: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(flags)
@@ -35,40 +35,41 @@ impl Server {
         }
         // The rest is the log: taken, so that the server never waits for us.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        let address = greeting.split("listening on http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let address =
+            greeting.split("listening on http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
         Self { child, address, greeting }
     }
 
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
     /// The answer to a request given as bytes; the request must make the server close.
-    pub fn raw(&self, request: &[u8]) -> Answer {
+    pub(crate) fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = self.connect();
         stream.write_all(request).unwrap();
         Answer::last(&read_all(&mut stream))
     }
 
     /// The answer to one request with extra header lines.
-    pub fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+    pub(crate) fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
         let head = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{headers}Connection: close\r\n\r\n");
         self.raw(head.as_bytes())
     }
 
-    pub fn get(&self, target: &str) -> Answer {
+    pub(crate) fn get(&self, target: &str) -> Answer {
         self.ask("GET", target, "")
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());
     }
 
     /// Waits for the end; the exit code.
-    pub fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -81,7 +82,7 @@ impl Drop for Server {
 }
 
 /// Everything until the server closes; a reset ends it too.
-pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let mut part = [0; 16 * 1024];
     while let Ok(n @ 1..) = stream.read(&mut part) {
@@ -91,10 +92,10 @@ pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -102,15 +103,33 @@ impl Answer {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(bytes.len());
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        Self { status, head, body: bytes.get(end + 4..).unwrap_or_default().to_vec() }
+        let body = bytes.get(end + 4..).unwrap_or_default();
+        let body = if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
+        Self { status, head, body }
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let line = self.head.lines().find(|l| l.starts_with(&format!("{name}:")));
         line.map_or("", |l| l[name.len() + 1..].trim())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// The content of a chunked body, which must end properly.
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let line = body.windows(2).position(|w| w == b"\r\n").expect("a chunk's length");
+        let len = usize::from_str_radix(std::str::from_utf8(&body[..line]).unwrap(), 16).unwrap();
+        let chunk = &body[line + 2..];
+        if len == 0 {
+            assert_eq!(chunk, b"\r\n", "the end of the body");
+            return all;
+        }
+        all.extend_from_slice(&chunk[..len]);
+        body = chunk[len..].strip_prefix(b"\r\n").expect("the end of a chunk");
     }
 }

@@ -33,8 +33,8 @@ struct Page<'a> {
     xml_url: String,
     previous: Option<String>,
     next: Option<String>,
-    page: usize,
-    page_count: usize,
+    number: usize,
+    count: usize,
     version: &'static str,
 }
 
@@ -74,8 +74,8 @@ pub(super) fn write(view: &View<'_>) -> askama::Result<String> {
         xml_url: format!("{own}catalog.xml"),
         previous: (view.page > 1).then(|| page_url(view.page - 1)),
         next: (view.page < view.page_count()).then(|| page_url(view.page + 1)),
-        page: view.page,
-        page_count: view.page_count(),
+        number: view.page,
+        count: view.page_count(),
         version: env!("CARGO_PKG_VERSION"),
     }
     .render()

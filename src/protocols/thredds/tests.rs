@@ -1,3 +1,5 @@
+//! Catalogs read back by a parser: services, links, pages, escapes.
+
 use std::time::{Duration, SystemTime};
 
 use quick_xml::{Reader, events::Event};
@@ -16,7 +18,7 @@ fn listing(folder: &str, folders: usize, datasets: usize) -> Listing {
     }
 }
 
-fn view<'a>(listing: &'a Listing, page: usize) -> View<'a> {
+fn view(listing: &Listing, page: usize) -> View<'_> {
     View { listing, page, top: "../../", origin: "https://h/data", title: "T & <T>" }
 }
 
@@ -62,7 +64,7 @@ fn a_catalog_names_services_folders_and_datasets() {
     assert_eq!(services, expect.map(|(a, b)| (a.to_owned(), b.to_owned())));
     let reference = all.iter().find(|e| e.0 == "catalogRef").unwrap();
     assert_eq!(attribute(reference, "xlink:href"), "../../catalog/a%20b/c/f00000/catalog.xml");
-    let dataset = all.iter().find(|e| attribute(e, "urlPath") != "").unwrap();
+    let dataset = all.iter().find(|e| !attribute(e, "urlPath").is_empty()).unwrap();
     assert_eq!(attribute(dataset, "urlPath"), "a%20b/c/d00000.nc");
     assert_eq!(attribute(dataset, "ID"), "a b/c/d00000.nc");
     assert!(text.contains("<date type=\"modified\">2001-09-09T01:46:40Z</date>"));

@@ -1,3 +1,5 @@
+//! Replies as responses: ranges, conditions, `HEAD`, compression, early and late errors.
+
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
