@@ -152,6 +152,6 @@ fn slice(part: Part, axis: &Axis, size: u64, label: &str, before: &str) -> Check
     }
     let count = (stop - start) / step + 1;
     // A step longer than the axis selects one element; its length does not matter then.
-    let step = if count == 1 { 1 } else { step };
-    Slice::new(start, step, count).map_err(|e| Fault::new(axis.at, e.message()))
+    let distance = if count == 1 { 1 } else { step };
+    Slice::new(start, distance, count).map_err(|e| Fault::new(axis.at, e.message()))
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 
 /// The client's peculiarities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a client")]
 pub(super) struct Client {
     /// It is netCDF-C, of whatever version.
     pub(super) netcdf_c: bool,

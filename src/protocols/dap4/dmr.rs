@@ -207,7 +207,7 @@ pub(super) fn text_of<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
         Value::Float64(f) => float64_text(*f).into(),
         Value::Char(c) => char::from(*c).to_string().into(),
         Value::Text(text) => Cow::Borrowed(text),
-        Value::Bytes(bytes) => bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into(),
+        Value::Bytes(bytes) => hexadecimal(bytes).into(),
         Value::Enum(_, Some(name)) => Cow::Borrowed(name),
         Value::Enum(number, None) => number.to_string().into(),
         Value::Record(members) | Value::List(members) => {
@@ -215,6 +215,15 @@ pub(super) fn text_of<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
             format!("{{{}}}", inner.join(", ")).into()
         }
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// The shortest decimal that reads back equal; exponents where plain digits would be long.

@@ -4,6 +4,9 @@ use cdm::Dataset;
 
 use super::xml::Document;
 
+/// Title, role, description, and links as suffix and media type.
+type Service = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// The DSR of `dataset`, whose URL is `base`.
 pub(super) fn dsr(dataset: &Dataset, base: &str) -> String {
     const METADATA: &str = "application/vnd.opendap.dap4.dataset-metadata+xml";
@@ -17,7 +20,7 @@ pub(super) fn dsr(dataset: &Dataset, base: &str) -> String {
     out.leaf("DapVersion", &[], "2.0");
     out.leaf("ServerSoftwareVersion", &[], concat!("thalweg ", env!("CARGO_PKG_VERSION")));
     out.empty("Dataset", &[("name", dataset.name())]);
-    let services: [(&str, &str, &str, &[(&str, &str)]); 3] = [
+    let services: [Service; 3] = [
         (
             "DAP4 Dataset Services",
             "dataset-services",

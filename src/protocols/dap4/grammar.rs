@@ -82,13 +82,13 @@ impl ParseError<&str> for Stop {
 type Parsed<'a, T> = IResult<&'a str, T, Stop>;
 
 /// A definite error at `input`: no alternative is tried.
-fn fail<'a, T>(input: &'a str, message: impl Into<String>) -> Parsed<'a, T> {
+fn fail<T>(input: &str, message: impl Into<String>) -> Parsed<'_, T> {
     Err(nom::Err::Failure(Stop { left: input.len(), message: Some(message.into()), advice: None }))
 }
 
 /// A definite error with a thing to try.
-fn fail_advising<'a, T>(input: &'a str, message: impl Into<String>, advice: &str) -> Parsed<'a, T> {
-    let advice = Some(advice.to_owned());
+fn fail_advising<T>(input: &str, message: impl Into<String>, advice: impl Into<String>) -> Parsed<'_, T> {
+    let advice = Some(advice.into());
     Err(nom::Err::Failure(Stop { left: input.len(), message: Some(message.into()), advice }))
 }
 
@@ -149,22 +149,18 @@ impl Grammar {
     /// `fqn = slice`, or a clause.
     fn item<'a>(&self, input: &'a str, into: &mut Constraint) -> Parsed<'a, ()> {
         let (rest, path) = self.path(input)?;
-        match blank(rest).strip_prefix('=') {
-            Some(after) => {
-                self.count(input)?;
-                let (rest, axis) = self.axis(blank(after))?;
-                if path.steps.iter().any(|s| !s.slices.is_empty()) {
-                    return fail(input, "a dimension's name takes no slice before '='");
-                }
-                into.dimensions.push(DimensionSlice { path, axis });
-                Ok((rest, ()))
-            }
-            None => {
-                let (rest, clause) = self.clause_of(input, path, rest, 0)?;
-                into.clauses.push(clause);
-                Ok((rest, ()))
-            }
+        let Some(after) = blank(rest).strip_prefix('=') else {
+            let (rest, clause) = self.clause_of(input, path, rest, 0)?;
+            into.clauses.push(clause);
+            return Ok((rest, ()));
+        };
+        self.count(input)?;
+        let (rest, axis) = self.axis(blank(after))?;
+        if path.steps.iter().any(|s| !s.slices.is_empty()) {
+            return fail(input, "a dimension's name takes no slice before '='");
         }
+        into.dimensions.push(DimensionSlice { path, axis });
+        Ok((rest, ()))
     }
 
     /// The rest of a clause whose path has been read.
@@ -331,9 +327,9 @@ fn comparison<'a>(left: &Operand, input: &'a str) -> Parsed<'a, Relation> {
     {
         return fail_advising(input, "ND= is not supported", "Compare with the missing value by ==.");
     }
-    operator(input).map_err(|_| {
+    operator(input).map_err(|stop| {
         let message = format!("expected a comparison (< <= > >= == != ~=) but found {}", found(input));
-        nom::Err::Error(Stop { left: input.len(), message: Some(message), advice: None })
+        stop.map(|stop| Stop { message: Some(message), ..stop })
     })
 }
 

@@ -72,10 +72,7 @@ pub const SUFFIXES: &[(&str, Response)] = &[
 const LARGEST: u64 = 256 << 30;
 
 /// Answers `request` for `source`; errors become [`error()`]'s document.
-#[expect(
-    clippy::unused_async,
-    reason = "a front end may need to wait; callers should not depend on this one"
-)]
+#[allow(clippy::unused_async, reason = "a front end may need to wait; callers should not depend on this one")]
 pub async fn respond(request: &Request<'_>, response: Response, source: Arc<dyn Source>) -> Reply {
     let form = match negotiate::negotiate(response, request.headers) {
         Ok(form) => form,

@@ -176,10 +176,12 @@ impl Resolver<'_> {
         if let Some(fault) = first_fault {
             return Err(fault);
         }
-        if clause.fields.is_none() && clause.filter.is_empty() && own.iter().all(|s| s.slices.is_empty()) {
-            if let Ok(found) = walk(group, own) {
-                return self.take_group(found, wanted, at);
-            }
+        let is_bare = clause.fields.is_none() && clause.filter.is_empty();
+        if is_bare
+            && own.iter().all(|s| s.slices.is_empty())
+            && let Ok(found) = walk(group, own)
+        {
+            return self.take_group(found, wanted, at);
         }
         let spelling = Spelling::of(own);
         let known =
@@ -301,13 +303,11 @@ fn record_of<'a>(owner: &str, variable: &'a Variable, at: usize) -> Checked<&'a 
 
 fn no_member(owner: &str, record: &RecordType, spelling: &Spelling, at: usize) -> Fault {
     let fault = Fault::new(at, format!("{owner} has no member {}", spelling.text()));
-    match nearest(spelling.text(), members(owner, record).map(|(n, _)| n)) {
-        Some(name) => fault.advise(format!("Did you mean {name}?")),
-        None => {
-            let known: Vec<_> = members(owner, record).map(|(n, _)| n).take(8).collect();
-            fault.advise(format!("It has {}.", known.join(", ")))
-        }
+    if let Some(name) = nearest(spelling.text(), members(owner, record).map(|(n, _)| n)) {
+        return fault.advise(format!("Did you mean {name}?"));
     }
+    let known: Vec<_> = members(owner, record).map(|(n, _)| n).take(8).collect();
+    fault.advise(format!("It has {}.", known.join(", ")))
 }
 
 /// The row filter of a sequence.

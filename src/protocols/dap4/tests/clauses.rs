@@ -259,8 +259,8 @@ fn axis() -> impl Strategy<Value = ast::Axis> {
 
 fn path(sliced: bool) -> impl Strategy<Value = ast::Path> {
     let joint = prop_oneof![Just(ast::Joint::Slash), Just(ast::Joint::Dot)];
-    let slices = prop::collection::vec(axis(), 0..if sliced { 3 } else { 1 });
-    let step = (joint, name(), slices);
+    let brackets = prop::collection::vec(axis(), 0..if sliced { 3 } else { 1 });
+    let step = (joint, name(), brackets);
     (any::<bool>(), prop::collection::vec(step, 1..4)).prop_map(|(absolute, steps)| ast::Path {
         absolute,
         steps: steps

@@ -27,6 +27,10 @@ fn chunks(mut body: &[u8]) -> Vec<Chunk> {
     all
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|b| [b >> 4, b & 15]).filter_map(|d| char::from_digit(d.into(), 16)).collect()
+}
+
 /// The DMR and the data part of a body.
 fn split(body: &[u8]) -> (String, Vec<u8>) {
     let chunks = chunks(body);
@@ -70,12 +74,12 @@ impl Decoder<'_> {
                     let n = self.count();
                     out.push(format!("{:02x?}", self.take(usize::try_from(n).unwrap())));
                 }
-                DataType::Int8 | DataType::Enum(_) => out.push(self.take(1)[0].to_string()),
-                DataType::UInt8 => out.push(self.take(1)[0].to_string()),
+                DataType::Int8 => out.push(self.take(1)[0].cast_signed().to_string()),
+                DataType::UInt8 | DataType::Enum(_) => out.push(self.take(1)[0].to_string()),
                 DataType::Int16 => out.push(i16::from_le_bytes(self.take(2).try_into().unwrap()).to_string()),
                 DataType::Int32 => out.push(i32::from_le_bytes(self.take(4).try_into().unwrap()).to_string()),
                 DataType::Float64 => {
-                    out.push(f64::from_le_bytes(self.take(8).try_into().unwrap()).to_string())
+                    out.push(f64::from_le_bytes(self.take(8).try_into().unwrap()).to_string());
                 }
                 other => unreachable!("{other:?}"),
             }
@@ -145,7 +149,7 @@ fn section_3_4_example_a_atomic_types() {
         ],
     ));
     let body = body(ask(&source, Response::Dap, "", ""));
-    let hex: String = chunks(&body)[1].1.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = hexadecimal(&chunks(&body)[1].1);
     assert_eq!(
         hex,
         "80ff0080ffffffffff7fffffffffffffffffffffff7fffffffffffffffffdb0f4940182d4454fb210940\
@@ -171,7 +175,7 @@ fn section_3_5_example_b_checksums() {
             Arc::new(MemorySource::flat("t.nc", Group::new(FullName::root()), vec![(variable, block)]));
         let body = body(ask(&source, Response::Dap, "dap4.checksum=true", ""));
         let first = chunks(&body)[0].1.len();
-        let hex: String = body[4 + first..].iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hexadecimal(&body[4 + first..]);
         assert_eq!(hex, expected.replace(' ', ""));
     }
 }
