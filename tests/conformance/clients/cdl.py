@@ -46,14 +46,12 @@ def name_of(word):
 
 
 def string_of(token):
-    body = token[1:-1]
-    escapes = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}
-
-    def one(match):
-        code = match.group(1)
-        return chr(int(code, 8)) if code[0] in "01234567" else escapes.get(code, code)
-
-    return re.sub(r"\\([0-7]{1,3}|.)", one, body, flags=re.S)
+    """ncdump prints bytes outside ASCII raw or as octal escapes."""
+    escapes = {"n": b"\n", "t": b"\t", "r": b"\r", "b": b"\b", "f": b"\f", "v": b"\v"}
+    raw = b""
+    for octal, escaped, plain in re.findall(r"\\([0-7]{3})|\\(.)|([^\\]+)", token[1:-1], flags=re.S):
+        raw += bytes([int(octal, 8)]) if octal else escapes.get(escaped, escaped.encode()) if escaped else plain.encode()
+    return raw.decode("utf-8", "replace")
 
 
 class Reader:

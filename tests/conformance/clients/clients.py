@@ -15,7 +15,7 @@ class Client:
     protocol: str
     venv: str
     probe: str
-    arguments: Callable  # (url) -> probe arguments
+    arguments: Callable  # (url, view) -> probe arguments
     expected: Callable  # oracle's view -> view this client must see
     lenient: frozenset
     environment: dict = field(default_factory=dict)
@@ -52,18 +52,30 @@ NETCDF_C_DAP4 = frozenset({"attribute-types", "enum-names", "lists"})
 PYDAP = frozenset({"unquote", "signs", "lists", "extra-attributes", "enum-names"})
 
 
-def _plain(url):
+def _plain(url, _):
     return [url]
 
 
-def _fragment(url):
+def _fragment(url, _):
     return [url + "#dap4"]
+
+
+def _ncdump_dap2(url, view):
+    """ncdump asks for one row per request over DAP2: variables of many rows are left to its header."""
+    rows = {}
+    for path, variable in view["variables"].items():
+        rows[path] = 1
+        for size in variable["shape"][:-1]:
+            rows[path] *= size
+    if max(rows.values(), default=0) <= 2000:
+        return ["ncdump", url]
+    return ["ncdump", url, ",".join(path for path, count in rows.items() if count <= 2000)]
 
 
 def _all():
     tools = dict(venv="venv", probe="probe_tools.py")
-    yield Client("ncdump 4.9.0", "DAP2", arguments=lambda u: ["ncdump", u], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, whole=True, **tools)
-    yield Client("ncdump 4.9.0", "DAP4", arguments=lambda u: ["ncdump", u + "#dap4"], expected=mapping.dap4, lenient=NETCDF_C_DAP4, whole=True, **tools)
+    yield Client("ncdump 4.9.0", "DAP2", arguments=_ncdump_dap2, expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, whole=True, **tools)
+    yield Client("ncdump 4.9.0", "DAP4", arguments=lambda u, v: ["ncdump", u + "#dap4"], expected=mapping.dap4, lenient=NETCDF_C_DAP4, whole=True, **tools)
     for version, venv in (("1.6.5", "venv-1.6.5"), ("1.7.2", "venv-1.7.2"), ("1.7.5", "venv")):
         python = dict(venv=venv, probe="probe_netcdf4.py")
         yield Client(f"netCDF4-python {version}", "DAP2", arguments=_plain, expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, **python)
@@ -72,28 +84,28 @@ def _all():
         )
     xarray = dict(venv="venv", probe="probe_xarray.py")
     yield Client(
-        "xarray netcdf4", "DAP2", arguments=lambda u: [u, "netcdf4", "dap2"], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, **xarray
+        "xarray netcdf4", "DAP2", arguments=lambda u, v: [u, "netcdf4", "dap2"], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, **xarray
     )
     yield Client(
-        "xarray netcdf4", "DAP4", arguments=lambda u: [u + "#dap4", "netcdf4", "dap4"], expected=lambda v: _root(_dap4_netcdf_python(v)),
+        "xarray netcdf4", "DAP4", arguments=lambda u, v: [u + "#dap4", "netcdf4", "dap4"], expected=lambda v: _root(_dap4_netcdf_python(v)),
         lenient=NETCDF_C_DAP4 | {"enum-base"}, **xarray,
     )  # fmt: skip
     yield Client(
-        "xarray pydap", "DAP2", arguments=lambda u: [u, "pydap", "dap2"], expected=_dap2_netcdf_c, lenient=PYDAP | {"dap2"}, seconds=120, **xarray
+        "xarray pydap", "DAP2", arguments=lambda u, v: [u, "pydap", "dap2"], expected=lambda v: mapping.xarray_pydap_dap2(mapping.dap2(v)), lenient=PYDAP | {"dap2"}, seconds=120, **xarray
     )
     yield Client(
-        "xarray pydap", "DAP4", arguments=lambda u: [u, "pydap", "dap4"], expected=lambda v: _root(mapping.pydap_dap4(mapping.dap4(v))), lenient=PYDAP, seconds=120, **xarray
+        "xarray pydap", "DAP4", arguments=lambda u, v: [u, "pydap", "dap4"], expected=lambda v: _root(mapping.pydap_dap4(mapping.dap4(v))), lenient=PYDAP, seconds=120, **xarray
     )
     pydap = dict(venv="venv", probe="probe_pydap.py")
-    yield Client("pydap 3.5.9", "DAP2", arguments=lambda u: [u, "dap2"], expected=_dap2_netcdf_c, lenient=PYDAP | {"dap2"}, seconds=120, **pydap)
+    yield Client("pydap 3.5.9", "DAP2", arguments=lambda u, v: [u, "dap2"], expected=_dap2_netcdf_c, lenient=PYDAP | {"dap2"}, seconds=120, **pydap)
     yield Client(
-        "pydap 3.5.9", "DAP4", arguments=lambda u: [u, "dap4"], expected=lambda v: mapping.pydap_dap4(mapping.dap4(v)), lenient=PYDAP, seconds=120, **pydap
+        "pydap 3.5.9", "DAP4", arguments=lambda u, v: [u, "dap4"], expected=lambda v: mapping.pydap_dap4(mapping.dap4(v)), lenient=PYDAP, seconds=120, **pydap
     )
-    yield Client("NCO ncks 5.1.4", "DAP2", arguments=lambda u: ["nco", u], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2 | {"extra-attributes"}, whole=True, **tools)
+    yield Client("NCO ncks 5.1.4", "DAP2", arguments=lambda u, v: ["nco", u], expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2 | {"extra-attributes"}, whole=True, **tools)
     printed = frozenset({"dap2", "approximate", "no-attributes", "printed"})
-    yield Client("getdap 3.20.11", "DAP2", arguments=lambda u: ["getdap", u], expected=mapping.dap2, lenient=printed, whole=True, **tools)
+    yield Client("getdap 3.20.11", "DAP2", arguments=lambda u, v: ["getdap", u], expected=mapping.dap2, lenient=printed, whole=True, **tools)
     yield Client(
-        "getdap4 3.20.11", "DAP4", arguments=lambda u: ["getdap4", u], expected=mapping.dap4, lenient=printed - {"dap2"}, whole=True, **tools
+        "getdap4 3.20.11", "DAP4", arguments=lambda u, v: ["getdap4", u], expected=mapping.dap4, lenient=printed - {"dap2"}, whole=True, **tools
     )
 
 

@@ -1,6 +1,7 @@
 """h5py as the oracle for what netCDF-C refuses. Dimension names follow netCDF-C's rules, written anew here:
 a scale names its dimension; axes without scales share `phony_dim_N` by length within one group, numbered by
-dimension ids over the whole file; objects that have several names are seen once; soft links are followed.
+dimension ids over the whole file; a group that has several names is seen once, a dataset under each of its names; soft links are
+followed. Axes of variables whose type netCDF-C does not know take part in no numbering: any name will do.
 """
 
 import h5py
@@ -39,12 +40,9 @@ class Reader:
             if isinstance(link, h5py.ExternalLink):
                 continue
             item = group.get(name)
-            if item is None or _identity(item) in self.seen:
-                continue
             if isinstance(item, h5py.Group):
                 children.append((name, item))
             elif isinstance(item, h5py.Dataset):
-                self.seen.add(_identity(item))
                 self._dataset(item, path, name)
         for name, item in children:
             if _identity(item) not in self.seen:
@@ -78,6 +76,8 @@ class Reader:
                 if _identity(item) in self.scales:
                     made["dims"][axis] = self.scales[_identity(item)]
                     continue
+                if not _known_to_netcdf_c(item):
+                    continue
                 unlimited = item.maxshape[axis] is None
                 for candidate in known:
                     if candidate[1:] == (size, unlimited) and candidate not in used:
@@ -93,6 +93,11 @@ class Reader:
         for child in self.children.get(path, []):
             yield from self._children_first(child)
         yield from (entry for entry in self.unnamed if entry[0] == path)
+
+
+def _known_to_netcdf_c(item):
+    kind = item.id.get_type().get_class()
+    return kind not in (h5py.h5t.BITFIELD, h5py.h5t.REFERENCE, h5py.h5t.ARRAY) and item.dtype != np.float16
 
 
 def _order(group):
@@ -125,12 +130,10 @@ def _attributes(item):
 def _values(item):
     """(dtype, extra axes of an array type, values)."""
     dtype = item.dtype
-    refused = None
     try:
         raw = item[()] if item.shape is not None else np.zeros((), dtype)
-    except OSError as problem:
-        refused, raw = str(problem), np.zeros(item.shape, dtype)
-    del refused
+    except OSError:  # one of those that must be refused
+        raw = np.zeros(item.shape, dtype)
     if item.shape is None:
         return view.code(dtype), (), None
     if h5py.check_ref_dtype(dtype):
@@ -151,6 +154,9 @@ def _values(item):
         return "compound", (), {"r": (view.code(pair.real.dtype), view.native(pair.real)), "i": (view.code(pair.imag.dtype), view.native(pair.imag))}
     if dtype.names:
         return "compound", (), view.fields(np.asarray(raw))
+    if item.id.get_type().get_class() == h5py.h5t.ARRAY:
+        raw = np.asarray(raw)
+        return view.code(raw.dtype), raw.shape[len(item.shape) :], view.native(raw)
     if dtype.kind == "V":
         width = dtype.itemsize
         blob = np.ascontiguousarray(raw).tobytes()

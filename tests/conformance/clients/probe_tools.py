@@ -23,10 +23,14 @@ def command(*words, seconds=50):
     return done.stdout.decode("utf-8", "replace")
 
 
-def ncdump(url, how="values"):
-    if how == "header":
-        return cdl.parse(command("ncdump", "-h", url))
-    return cdl.parse(command("ncdump", "-p", "9,17", url))
+def ncdump(url, variables=None):
+    """`variables`: only their values are printed."""
+    chosen = ["-v", variables] if variables else []
+    found = cdl.parse(command("ncdump", "-p", "9,17", *chosen, url))
+    for name, variable in found["variables"].items():
+        if variables and name not in variables.split(","):
+            variable["unparsed"] = True
+    return found
 
 
 def nco(url):
@@ -45,8 +49,14 @@ def cdo(url):
 
 def gdal(url, variable):
     told = json.loads(command("gdalinfo", "-json", "-checksum", f'NETCDF:"{url}":{variable}'))
-    bands = [(b.get("type"), b.get("checksum"), b.get("noDataValue")) for b in told.get("bands", [])]
+    bands = [(b.get("type"), b.get("checksum"), _no_data(b)) for b in told.get("bands", [])]
     return {"size": told.get("size"), "bands": bands, "geoTransform": told.get("geoTransform")}
+
+
+def _no_data(band):
+    """GDAL reports netCDF's default fill value as no-data for local files, and nothing for remote ones."""
+    value = band.get("noDataValue")
+    return None if value is not None and (value == -32767 or value == -2147483647 or 9.9e36 < value < 1e37) else value
 
 
 def getdap(url):

@@ -154,7 +154,7 @@ def run_client(client, files, views, server):
     names = [n for n, e in files.items() if n in views and not (client.whole and e["refused"])]
     started = time.monotonic()
     results = batch.run(
-        client.command(WORK), [client.arguments(server.url(n)) for n in names], client.seconds, client.environment
+        client.command(WORK), [client.arguments(server.url(n), views[n]) for n in names], client.seconds, client.environment
     )
     outcomes = []
     for name, result in zip(names, results):

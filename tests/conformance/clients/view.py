@@ -46,7 +46,7 @@ def attribute(value):
     array = np.asarray(value)
     if array.dtype.kind in "SUO":
         return [text(v) for v in array.reshape(-1).tolist()]
-    if array.dtype.kind == "V":
+    if array.dtype.kind in "Vc":
         return ["compound"]
     return native(array).reshape(-1)
 
