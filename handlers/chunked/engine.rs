@@ -50,8 +50,8 @@ impl Default for EngineOptions {
         Self {
             cache_bytes: 64 << 20,
             budget_bytes: 64 << 20,
-            band_bytes: 4 << 20,
-            bands_in_flight: 3,
+            band_bytes: 2 << 20,
+            bands_in_flight: 2,
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
             patience: Duration::from_secs(20),
         }
