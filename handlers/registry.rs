@@ -34,8 +34,15 @@ pub struct Registry {
 impl Registry {
     /// Every format there is.
     pub fn new(engine: Arc<Engine>) -> Self {
-        let formats: Vec<Arc<dyn Format>> =
-            vec![Arc::new(crate::netcdf3::NetCdf3), Arc::new(crate::hdf5::Hdf5)];
+        Self::with_formats(engine, Vec::new())
+    }
+
+    /// Every format there is, after the `extra` ones, which are asked first: how a program adds a format
+    /// of its own, and a test one that needs no file.
+    pub fn with_formats(engine: Arc<Engine>, extra: Vec<Arc<dyn Format>>) -> Self {
+        let mut formats = extra;
+        formats.push(Arc::new(crate::netcdf3::NetCdf3));
+        formats.push(Arc::new(crate::hdf5::Hdf5));
         Self { formats: formats.into(), engine }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cdm::{
     Attribute, Block, DataType, Dimension, EnumType, FullName, Group, OpaqueType, RecordType, Source,
-    Variable, testing::MemorySource,
+    TypeDefinition, Variable, testing::MemorySource,
 };
 
 pub(crate) fn dimension(name: &str, size: u64) -> Dimension {
@@ -89,6 +89,7 @@ pub(crate) fn fixture(with_sequence: bool) -> Arc<dyn Source> {
         base: T::UInt8,
         members: vec![("clear".into(), 0), ("over cast".into(), 1)],
     });
+    root.types.push(TypeDefinition { name: "cloud_t".into(), data_type: T::Enum(Arc::clone(&cloud)) });
     add(&mut root, Variable::new("a b.c", T::Enum(cloud), vec![]), fixed!([1_u8]));
     add(&mut root, Variable::new("größe", T::UInt16, vec![Dimension::anonymous(2)]), fixed!([1_u16, 65535]));
     let point = record(vec![
