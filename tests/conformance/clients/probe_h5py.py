@@ -56,8 +56,10 @@ class Reader:
             if view.text(item.attrs.get("NAME", "")).startswith("This is a netCDF dimension but not a netCDF variable"):
                 return
         kind, extra, values = _values(item)
-        made = view.variable(kind, ["?"] * (len(item.shape or ()) + len(extra)), (item.shape or ()) + extra, {}, values)
+        shape = (0,) if item.shape is None else item.shape + extra  # a null dataspace holds no element
+        made = view.variable(kind, ["?"] * len(shape), shape, {}, values)
         made["attributes"] = _attributes(item)
+        made["boolean"] = item.dtype == bool
         self.found["variables"][path + name] = made
         self.unnamed.append((path, item, made))
 
@@ -97,7 +99,9 @@ class Reader:
 
 def _known_to_netcdf_c(item):
     kind = item.id.get_type().get_class()
-    return kind not in (h5py.h5t.BITFIELD, h5py.h5t.REFERENCE, h5py.h5t.ARRAY) and item.dtype != np.float16
+    if kind == h5py.h5t.COMPOUND and any(h5py.check_enum_dtype(item.dtype[n]) for n in item.dtype.names or ()):
+        return False
+    return kind not in (h5py.h5t.BITFIELD, h5py.h5t.REFERENCE, h5py.h5t.ARRAY) and item.dtype.base.newbyteorder("=") != np.float16
 
 
 def _order(group):
