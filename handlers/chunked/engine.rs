@@ -48,7 +48,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
             budget_bytes: 64 << 20,
             band_bytes: 2 << 20,
             bands_in_flight: 2,
