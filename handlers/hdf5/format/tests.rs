@@ -318,14 +318,3 @@ fn a_changed_byte_in_checksummed_metadata_is_found() {
     let error = open(bytes).unwrap().links(file.root()).unwrap_err();
     assert!(error.message().contains("checksum"), "{error}");
 }
-
-#[test]
-#[ignore = "measures by hand: needs BIG, a file whose first link is a dataset of many chunks"]
-fn time_of_a_large_chunk_index() {
-    let file = open(fs::read(std::env::var("BIG").unwrap()).unwrap()).unwrap();
-    let LinkTarget::Hard(address) = file.links(file.root()).unwrap()[0].target else { panic!() };
-    let NodeKind::Dataset(info) = file.object(address).unwrap().kind else { panic!() };
-    let begun = std::time::Instant::now();
-    let table = file.chunk_table(&info).unwrap();
-    println!("{} chunks in {:?}", table.len(), begun.elapsed());
-}
