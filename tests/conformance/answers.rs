@@ -17,7 +17,10 @@ pub(crate) fn named(name: &str) -> Arc<dyn Source> {
         "atomic" => atomic(),
         "pair" => flat(vec![(int("t", vec![shared("/x", 2)]), fixed_block!([1_i32, 2]))], &[("x", 2)]),
         "texts" => flat(
-            vec![(Variable::new("t", DataType::String, vec![shared("/x", 2)]), Block::varying(["ab", "cde"]))],
+            vec![(
+                Variable::new("t", DataType::String, vec![shared("/x", 2)]),
+                Block::varying(["ab", "cde"]),
+            )],
             &[("x", 2)],
         ),
         "long" => {
@@ -122,7 +125,8 @@ fn rich() -> MemorySource {
     add(&mut root, Variable::new("ragged", ragged, vec![x.clone()]), &[], rows);
     let mut group = Group::new(FullName::new("/g one"));
     group.dimensions = vec![inner.clone()];
-    group.types = vec![TypeDefinition { name: "kind.t".into(), data_type: DataType::Enum(Arc::clone(&kind)) }];
+    group.types =
+        vec![TypeDefinition { name: "kind.t".into(), data_type: DataType::Enum(Arc::clone(&kind)) }];
     group.attributes.set(Attribute::text("comment", "inside & out"));
     add(&mut group, int("y.z", vec![inner.clone()]), &[], two());
     let mut odd = Variable::new("t\\é \"<>&", DataType::Enum(kind), vec![inner, x]);

@@ -7,8 +7,8 @@ use crate::xml::{self, Element};
 
 /// Tags of declarations of one value.
 pub(crate) const ATOMIC: [&str; 15] = [
-    "Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float32", "Float64", "Char", "String",
-    "URL", "Opaque", "Enum",
+    "Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float32", "Float64", "Char",
+    "String", "URL", "Opaque", "Enum",
 ];
 
 /// A full name, component by component, not escaped.

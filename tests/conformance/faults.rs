@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use cdm::{
-    Block, BlockStream, DataType, Dataset, Error, FullName, Group, Result, Selection, Source, Variable, Version,
+    Block, BlockStream, DataType, Dataset, Error, FullName, Group, Result, Selection, Source, Variable,
+    Version,
 };
 use futures::StreamExt;
 
@@ -23,7 +24,8 @@ const GIVEN: usize = 3;
 pub(crate) fn source(name: &str) -> Arc<dyn Source> {
     let mut root = Group::new(FullName::root());
     let text = name.starts_with("late_text");
-    let (data_type, size) = if text { (DataType::String, PROMISED) } else { (DataType::UInt8, PROMISED << 20) };
+    let (data_type, size) =
+        if text { (DataType::String, PROMISED) } else { (DataType::UInt8, PROMISED << 20) };
     root.variables.push(Variable::new("v", data_type, anonymous(&[size as u64])));
     let given = if name.starts_with("early") { 0 } else { GIVEN };
     Arc::new(Failing { dataset: Dataset::new("t.nc", root).unwrap(), text, given })
@@ -70,7 +72,10 @@ fn s3_7_a_late_failure_is_an_error_chunk_and_a_cut() {
         assert!(error.all("Message").next().unwrap().text.contains("chunk 3 of /v <is> broken"));
         for (flags, payload) in &chunks[1..chunks.len() - 1] {
             assert_eq!(*flags, 0x04);
-            assert!(payload.iter().filter(|b| **b == 7).count() > payload.len() - 100, "only good data before it");
+            assert!(
+                payload.iter().filter(|b| **b == 7).count() > payload.len() - 100,
+                "only good data before it"
+            );
         }
     }
 }
@@ -82,7 +87,10 @@ fn s5_8_a_late_dap2_failure_cuts_the_connection() {
             let answer = get(&format!("/opendap/{dataset}.nc{suffix}"));
             // What fails before the first byte left has a status.
             assert!(!answer.is_whole || answer.status == 500, "{dataset}{suffix}: {}", answer.status);
-            assert!(!answer.body.windows(5).any(|w| w == b"Error") || answer.status == 500, "{dataset}{suffix}");
+            assert!(
+                !answer.body.windows(5).any(|w| w == b"Error") || answer.status == 500,
+                "{dataset}{suffix}"
+            );
         }
         assert_eq!(get(&format!("/opendap/{dataset}.nc.dods")).status, 200);
     }

@@ -25,7 +25,8 @@ impl Answer {
 
     /// All values of a header, joined.
     pub(crate) fn all(&self, name: &str) -> String {
-        let values: Vec<&str> = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
+        let values: Vec<&str> =
+            self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
         values.join(", ")
     }
 
@@ -36,7 +37,10 @@ impl Answer {
     }
 
     fn read(bytes: &[u8], method: &str) -> Self {
-        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("{method}: no head in {:?}", String::from_utf8_lossy(bytes)));
+        let end = bytes
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .unwrap_or_else(|| panic!("{method}: no head in {:?}", String::from_utf8_lossy(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).expect("a head of text");
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();

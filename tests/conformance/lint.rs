@@ -36,7 +36,9 @@ fn lint(text: &str, reader: Reader) -> (Dmr, HashSet<Name>) {
     assert_eq!(root.attributes[0], ("xmlns".to_owned(), "http://xml.opendap.org/ns/DAP/4.0#".to_owned()));
     assert!(text.contains("<Dataset xmlns=\"http://xml.opendap.org/ns/DAP/4.0#\""));
     assert_eq!((root.attribute("dapVersion"), root.attribute("dmrVersion")), (Some("4.0"), Some("1.0")));
-    assert!(!root.name().is_empty() && root.attribute("xml:base").is_some_and(|b| b.starts_with("http://h/")));
+    assert!(
+        !root.name().is_empty() && root.attribute("xml:base").is_some_and(|b| b.starts_with("http://h/"))
+    );
     // 2.10, once; it makes pydap read groups rightly (9).
     let little: Vec<&Element> = root.all("Attribute").filter(|a| a.name() == "_DAP4_Little_Endian").collect();
     assert_eq!(little.len(), 1);
@@ -62,7 +64,12 @@ fn in_order(element: &Element, rank: impl Fn(&Element) -> Option<u8>) {
         .iter()
         .map(|c| rank(c).unwrap_or_else(|| panic!("a {} inside a {}", c.tag, element.tag)))
         .collect();
-    assert!(ranks.is_sorted(), "order of the children of {} {:?}: {ranks:?}", element.tag, element.attributes);
+    assert!(
+        ranks.is_sorted(),
+        "order of the children of {} {:?}: {ranks:?}",
+        element.tag,
+        element.attributes
+    );
 }
 
 #[track_caller]
@@ -161,8 +168,12 @@ impl Lint<'_> {
         for map in variable.all("Map") {
             only_attributes(map, &["name"]);
             let target = reference(map.name());
-            let axes = self.variables.get(&target).unwrap_or_else(|| panic!("map {target:?} is declared before"));
-            assert!(axes.iter().all(|a| named.contains(a)), "2.8: the dimensions of {target:?} are the array's");
+            let axes =
+                self.variables.get(&target).unwrap_or_else(|| panic!("map {target:?} is declared before"));
+            assert!(
+                axes.iter().all(|a| named.contains(a)),
+                "2.8: the dimensions of {target:?} are the array's"
+            );
             assert!(path.starts_with(&target[..target.len() - 1]), "2.8: {target:?} is in scope");
         }
         named
@@ -175,11 +186,7 @@ impl Lint<'_> {
             attribute.children.iter().for_each(|c| self.attribute(c));
             return;
         }
-        assert!(
-            kind == "String" || ATOMIC[..10].contains(&kind),
-            "2.9: type {kind} of {}",
-            attribute.name()
-        );
+        assert!(kind == "String" || ATOMIC[..10].contains(&kind), "2.9: type {kind} of {}", attribute.name());
         let mut texts: Vec<&str> = attribute.children.iter().map(|v| v.text.as_str()).collect();
         if let Some(value) = attribute.attribute("value") {
             assert!(self.reader == Reader::NetcdfC && texts.is_empty() && kind == "String", "2.9: value=");
@@ -237,7 +244,11 @@ fn s4_3_constrained_descriptions_are_minimal() {
         let (dmr, used) = lint(answer.text(), Reader::Any);
         if ce == "/x[0];/dangling" {
             // A map that covers another part of the axis would mislead; either is within the notes.
-            assert!([outline, "x=2; x(1); dangling(x=2)"].contains(&dmr.outline().as_str()), "{}", dmr.outline());
+            assert!(
+                [outline, "x=2; x(1); dangling(x=2)"].contains(&dmr.outline().as_str()),
+                "{}",
+                dmr.outline()
+            );
         } else {
             assert_eq!(dmr.outline(), outline, "{ce}");
         }
@@ -260,7 +271,11 @@ fn values(root: &Element, name: &str) -> (String, Vec<String>) {
 #[test]
 fn s2_9_attribute_values_arrive_exact() {
     let check = |root: &Element, name: &str, kind: &str, expected: &[&str]| {
-        assert_eq!(values(root, name), (kind.to_owned(), expected.iter().map(|s| (*s).to_owned()).collect()), "{name}");
+        assert_eq!(
+            values(root, name),
+            (kind.to_owned(), expected.iter().map(|s| (*s).to_owned()).collect()),
+            "{name}"
+        );
     };
     for agent in ["x", "netCDF4.9.0", "netCDF4.10.1"] {
         let answer = ask("GET", "/opendap/rich.nc.dmr.xml", &format!("User-Agent: {agent}\r\n"));
@@ -277,7 +292,10 @@ fn s2_9_attribute_values_arrive_exact() {
         assert_eq!(kind == "Float64", agent.starts_with("netCDF"), "{agent}");
         let exact = f64::from(1.0_f32 / 3.0);
         let third: f64 = third[0].parse().unwrap();
-        assert!(if kind == "Float64" { third == exact } else { third as f32 == 1.0_f32 / 3.0 }, "{agent}: {third}");
+        assert!(
+            if kind == "Float64" { third == exact } else { third as f32 == 1.0_f32 / 3.0 },
+            "{agent}: {third}"
+        );
         assert_eq!(root.name(), "a & <b>.nc");
         // 2.9: exact text reaches netCDF-C only by the XML attribute.
         let text = root.all("Attribute").find(|a| a.name() == "text").unwrap();

@@ -130,7 +130,8 @@ fn s3_6_checksums_follow_the_query_and_the_client() {
         }
     }
     // One variable at a time is what they ask, with checksums if they like.
-    let one = ask("GET", "/opendap/V1_1.nc.dap?dap4.ce=/u&dap4.checksum=true", "User-Agent: netCDF4.10.1\r\n");
+    let one =
+        ask("GET", "/opendap/V1_1.nc.dap?dap4.ce=/u&dap4.checksum=true", "User-Agent: netCDF4.10.1\r\n");
     assert_eq!(dap::decode(&one.body, true).values, ["0"]);
     // No checksums in a description.
     assert!(!good("/opendap/V1_1.nc.dmr?dap4.checksum=true").text().contains("_DAP4_Checksum_CRC32"));

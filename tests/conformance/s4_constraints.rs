@@ -133,7 +133,9 @@ fn s4_8_vectors_24_to_28_shared_dimensions() {
 
 #[test]
 fn s4_8_vectors_29_to_34_what_does_not_fit_is_refused() {
-    for ce in ["b[2:1][2:3]", "a[0]", "a[0:3][0]", "a[3][0]", "nosuch", "a{b}", "/depth=[0:1];a", "a.b", "/g/a"] {
+    for ce in
+        ["b[2:1][2:3]", "a[0]", "a[0:3][0]", "a[3][0]", "nosuch", "a{b}", "/depth=[0:1];a", "a.b", "/g/a"]
+    {
         refuse("A4", ce);
     }
     // 4.2/2 and 4.2/6: contradictions.
@@ -187,7 +189,12 @@ fn s4_8_vectors_40_to_44_filters() {
         &nested(&|r| n([r, r]), 18..40, rows(21..40, 2)),
     );
     // Nothing inside: the parents stay (4.2/9).
-    check("V1_9", "/Points2{x;sounding | depth > 99}", "Points2{x sounding{depth t}}", &nested(&|r| n([r]), 0..40, w("#0")));
+    check(
+        "V1_9",
+        "/Points2{x;sounding | depth > 99}",
+        "Points2{x sounding{depth t}}",
+        &nested(&|r| n([r]), 0..40, w("#0")),
+    );
     check("V1_9", "/Points3 | 20 < x < 40, y < 35", "Points3{x y}", &rows(21..35, 2));
     check("V1_9", "/Points3{x} | y == 7", "Points3{x}", &rows([7], 1));
     check("V1_9", "/Points3{x} | y != 7, 5 <= x, x <= 8", "Points3{x}", &rows([5, 6, 8], 1));
@@ -198,14 +205,21 @@ fn s4_8_vectors_40_to_44_filters() {
 
 #[test]
 fn s4_8_vector_45_syntax_errors() {
-    for ce in ["/x[0:2", "/x]", "/x[a]", "/x[-1]", "/x[0:0:5]", ";;", "/x[0:2]]", "x{", "x{a", "x|", "/x=1", "/"] {
+    for ce in
+        ["/x[0:2", "/x]", "/x[a]", "/x[-1]", "/x[0:0:5]", ";;", "/x[0:2]]", "x{", "x{a", "x|", "/x=1", "/"]
+    {
         refuse("names", ce);
     }
 }
 
 #[test]
 fn s4_8_vectors_46_and_47_spellings_of_names() {
-    for ce in ["/inst2/Point%20Break.x", "/inst2/\"Point Break\".x", "/inst2/Point Break.x", "/inst2/Point%2520Break.x"] {
+    for ce in [
+        "/inst2/Point%20Break.x",
+        "/inst2/\"Point Break\".x",
+        "/inst2/Point Break.x",
+        "/inst2/Point%2520Break.x",
+    ] {
         check("names", ce, "inst2: {Point Break{x}}", &w("0"));
     }
     for ce in ["/a.b", r"/a\.b", r"/a\\b", "/a%2Eb", "/a%5c%5cb"] {

@@ -27,12 +27,24 @@ const VECTORS: [&str; 11] =
 
 /// More datasets in memory.
 const OTHERS: [&str; 13] = [
-    "small", "grids", "odd", "atomic", "pair", "texts", "long", "rich", "late", "late_text", "early", "xdr",
+    "small",
+    "grids",
+    "odd",
+    "atomic",
+    "pair",
+    "texts",
+    "long",
+    "rich",
+    "late",
+    "late_text",
+    "early",
+    "xdr",
     "rows",
 ];
 
 /// Where the committed files are.
-const FOLDERS: [&str; 3] = ["handlers/netcdf3/tests/data", "handlers/hdf5/testdata", "handlers/hdf5/format/testdata"];
+const FOLDERS: [&str; 3] =
+    ["handlers/netcdf3/tests/data", "handlers/hdf5/testdata", "handlers/hdf5/format/testdata"];
 
 struct World {
     address: SocketAddr,

@@ -58,7 +58,10 @@ pub(crate) fn parse(text: &str) -> Element {
                     _ => None,
                 };
                 let character = character.or(named).unwrap_or_else(|| panic!("an entity: {reference:?}"));
-                assert!(character >= ' ' || ['\n', '\t', '\r'].contains(&character), "{character:?} in XML 1.0");
+                assert!(
+                    character >= ' ' || ['\n', '\t', '\r'].contains(&character),
+                    "{character:?} in XML 1.0"
+                );
                 open.last_mut().unwrap().text.push(character);
             }
             Event::Eof => break,
@@ -76,7 +79,10 @@ fn element(start: &quick_xml::events::BytesStart<'_>) -> Element {
         .attributes()
         .map(|a| a.unwrap())
         .map(|a| {
-            assert!(!a.value.contains(['<', '\n', '\t']), "a raw < in an attribute, or what XML would normalise");
+            assert!(
+                !a.value.contains(['<', '\n', '\t']),
+                "a raw < in an attribute, or what XML would normalise"
+            );
             let value = quick_xml::escape::unescape(&a.value).unwrap().into_owned();
             (a.key.as_ref().to_owned(), value)
         })
