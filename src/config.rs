@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use self::value::Value;
 pub use self::{
-    load::{ConfigError, Overrides, load},
+    load::{ConfigError, Overrides, load, parse},
     value::Network,
 };
 

@@ -42,6 +42,16 @@ pub fn load(file: Option<&Path>, flags: &Overrides) -> Result<Config, ConfigErro
     Ok(config)
 }
 
+/// The settings that the TOML `text` of the file called `file` makes of the defaults.
+///
+/// # Errors
+/// The first setting that cannot be used, with file and line.
+pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    apply_file(&mut config, file, text)?;
+    Ok(config)
+}
+
 fn apply_flags(config: &mut Config, flags: &Overrides) -> Result<(), ConfigError> {
     for (key, text) in flags {
         let place = || format!("--{}", key.rsplit('.').next().unwrap_or(key).replace('_', "-"));

@@ -23,7 +23,7 @@ use super::{
     handle::{Connection, handle},
     layers::{CatchPanics, Trace},
     mender::{Framing, Mender},
-    stall::WriteTimeout,
+    stall::{Flushes, WriteTimeout},
 };
 
 /// Pause after a failed accept: without it, running out of descriptors would spin (promise R13).
@@ -96,11 +96,11 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut pha
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!(error = %e, "setting TCP_NODELAY failed");
     }
-    let framing = Framing::default();
-    let stream = WriteTimeout::new(stream, limits.write_timeout);
+    let (framing, flushes) = (Framing::default(), Flushes::default());
+    let stream = WriteTimeout::new(stream, limits.write_timeout, flushes.clone());
     let stream = Mender::new(stream, framing.clone(), limits.header_timeout);
     let idle_timeout = limits.idle_timeout;
-    let connection = Connection { peer, framing };
+    let connection = Connection { peer, framing, flushes };
     let service = ServiceBuilder::new()
         .layer(Trace { peer: peer.ip() })
         .layer(CatchPanics)

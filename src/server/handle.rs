@@ -17,6 +17,7 @@ use super::{
     origin::origin,
     respond::{Asked, Body, Seek, empty, respond},
     routes::{Candidate, CatalogFormat, Fixed, Response, Route, is_allowed, route},
+    stall::Flushes,
 };
 use crate::{
     catalog::DatasetName,
@@ -33,6 +34,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) framing: Framing,
+    pub(super) flushes: Flushes,
 }
 
 /// A request as the functions below see it.
@@ -40,6 +42,7 @@ struct Call<'a> {
     shared: &'a Shared,
     method: &'a Method,
     headers: &'a HeaderMap,
+    flushes: &'a Flushes,
     path: &'a str,
     query: Option<&'a str>,
     id: &'a str,
@@ -62,6 +65,7 @@ pub(super) async fn handle(
         shared: &shared,
         method: &parts.method,
         headers: &parts.headers,
+        flushes: &connection.flushes,
         path,
         query: parts.uri.query(),
         id: &id,
@@ -127,7 +131,7 @@ impl Call<'_> {
     }
 
     fn asked(&self) -> Asked<'_> {
-        Asked { method: self.method, headers: self.headers }
+        Asked { method: self.method, headers: self.headers, flushes: Some(self.flushes) }
     }
 
     async fn answer(&self) -> HttpResponse<Body> {

@@ -3,13 +3,14 @@
 //!
 //! First-block rule: the first item of a body is awaited before headers are sent, so that most failures
 //! become a clean status. An error after that cuts the connection: the body fails, and hyper closes
-//! without the terminating chunk or with fewer bytes than announced.
+//! without the terminating chunk or with fewer bytes than announced. What the body gave out before leaves
+//! first: a front end may say what went wrong (DAP4's error chunk, protocol notes 3.7).
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
@@ -17,6 +18,7 @@ use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use super::{
     compress,
     conditions::{Part, Validators},
+    stall::Flushes,
 };
 use crate::protocols::{ByteStream, Reply};
 
@@ -31,6 +33,8 @@ pub(super) type Seek<'a> = &'a (dyn Fn(Range<u64>) -> ByteStream + Send + Sync);
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
+    /// Of the connection, where there is one.
+    pub(super) flushes: Option<&'a Flushes>,
 }
 
 /// Turns `reply`, about data of `version`, into a response.
@@ -104,7 +108,16 @@ pub(super) async fn respond(
         Some(len) => exactly(Box::pin(whole), len),
         None => Box::pin(whole),
     };
-    let frames = whole.map(|item| item.map(Frame::data));
+    let flushes = asked.flushes.cloned();
+    let frames = whole.then(move |item| {
+        let flushes = flushes.clone().filter(|_| item.is_err());
+        async move {
+            if let Some(flushes) = flushes {
+                flushes.next().await;
+            }
+            item.map(Frame::data)
+        }
+    });
     Ok(finish(status, headers, BodyExt::boxed_unsync(StreamBody::new(frames))))
 }
 

@@ -1,28 +1,67 @@
-//! Cuts connections whose client takes nothing for too long.
+//! Watches what leaves a connection: cuts it when its client takes nothing for too long, and tells a body
+//! when what it gave out has left.
 
 use std::{
     io::{ErrorKind, IoSlice, Result},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
 };
 
+/// Counts the flushes of a connection, shared with the body that is being sent on it.
+///
+/// hyper drops a connection at the first error of a body, with all it has not yet written. A body whose
+/// last words must arrive (DAP4's error chunk) waits for a flush before it fails.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Flushes(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    done: AtomicU64,
+    /// HTTP/1: one body at a time.
+    waiting: AtomicWaker,
+}
+
+impl Flushes {
+    /// Completes when everything given to the connection has been handed to the socket. A client that
+    /// takes nothing ends the connection, and the waiting with it.
+    pub(super) async fn next(&self) {
+        let before = self.0.done.load(Ordering::Acquire);
+        std::future::poll_fn(|context| {
+            self.0.waiting.register(context.waker());
+            if self.0.done.load(Ordering::Acquire) == before { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    fn count(&self) {
+        self.0.done.fetch_add(1, Ordering::AcqRel);
+        self.0.waiting.wake();
+    }
+}
+
 /// A stream that fails with `TimedOut` when a write has been waiting for `timeout` without any progress.
 #[derive(Debug)]
 pub(super) struct WriteTimeout<S> {
     inner: S,
+    flushes: Flushes,
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteTimeout<S> {
-    pub(super) fn new(inner: S, timeout: Duration) -> Self {
-        Self { inner, timeout, timer: None }
+    pub(super) fn new(inner: S, timeout: Duration, flushes: Flushes) -> Self {
+        Self { inner, flushes, timeout, timer: None }
     }
 
     /// Passes progress through and disarms; arms, or fires, on waiting.
@@ -71,6 +110,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         let outcome = Pin::new(&mut self.inner).poll_flush(context);
+        if outcome.is_ready() {
+            self.flushes.count();
+        }
         self.watch(context, outcome)
     }
 
@@ -89,7 +131,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stalled_write_fails_and_a_slow_one_does_not() {
         let (mut client, server) = tokio::io::duplex(8);
-        let mut server = WriteTimeout::new(server, Duration::from_secs(30));
+        let mut server = WriteTimeout::new(server, Duration::from_secs(30), Flushes::default());
         let slow = tokio::spawn(async move {
             let mut buffer = [0; 8];
             for _ in 0..4 {

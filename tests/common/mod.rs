@@ -1,12 +1,14 @@
 //! The built server over a temporary folder, and raw HTTP to it.
 
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,7 +17,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
     /// What it said on standard error until it was listening.
-    pub(crate) greeting: String,
+    pub greeting: String,
+    log: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
@@ -34,10 +37,40 @@ impl Server {
             assert_ne!(lines.read_line(&mut greeting).unwrap(), 0, "the server ended: {greeting}");
         }
         // The rest is the log: taken, so that the server never waits for us.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(n @ 1..) = lines.read(&mut part) {
+                kept.lock().unwrap().extend_from_slice(&part[..n]);
+            }
+        });
         let address =
             greeting.split("listening on http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-        Self { child, address, greeting }
+        Self { child, address, greeting, log }
+    }
+
+    /// What it has logged since it was listening.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// Fails unless the process is alive and no thread of it has ever panicked.
+    pub fn assert_sound(&mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None, "the server ended: {}", self.log());
+        let log = self.log();
+        let panics: Vec<&str> = log.lines().filter(|line| line.contains("panicked at")).collect();
+        assert!(panics.is_empty(), "{panics:#?}");
+    }
+
+    /// Resident memory now, in bytes.
+    pub fn resident(&self) -> u64 {
+        resident(&self.child.id().to_string(), "VmRSS")
+    }
+
+    /// The most resident memory it ever had, in bytes.
+    pub fn most_resident(&self) -> u64 {
+        resident(&self.child.id().to_string(), "VmHWM")
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -81,6 +114,14 @@ impl Drop for Server {
     }
 }
 
+/// What Linux says in `/proc` of the memory of `process`, in bytes.
+pub fn resident(process: &str, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|l| l.starts_with(field)).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
 /// Everything until the server closes; a reset ends it too.
 pub(crate) fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
@@ -99,7 +140,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn last(bytes: &[u8]) -> Self {
+    pub fn last(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(bytes.len());
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);

@@ -9,8 +9,8 @@ use cdm::{
 
 use crate::datasets::{clouds, int, sequence, shared, structure};
 
-/// Elements of `long`: data chunks of any size up to 16 MiB must cut its 9 MB somewhere.
-pub(crate) const LONG: usize = 2_300_001;
+/// Elements of `long`: 2.4 MB, more than one data chunk, and no whole number of them.
+pub(crate) const LONG: usize = 600_001;
 
 pub(crate) fn named(name: &str) -> Arc<dyn Source> {
     Arc::new(match name {

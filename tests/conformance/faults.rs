@@ -12,7 +12,7 @@ use futures::StreamExt;
 use crate::{
     dap,
     datasets::anonymous,
-    world::{ask, get},
+    world::{ask, get, get_slowly},
     xml,
 };
 
@@ -58,8 +58,10 @@ impl Source for Failing {
 
 #[test]
 fn s3_7_a_late_failure_is_an_error_chunk_and_a_cut() {
-    for (dataset, is_promised) in [("late", true), ("late_text", false)] {
-        let answer = get(&format!("/opendap/{dataset}.nc.dap"));
+    // More than fits the sockets' buffers is under way when the read fails.
+    let whole = |dataset: &str| [get, get_slowly].map(|get| get(&format!("/opendap/{dataset}.nc.dap")));
+    let answers = [("late", true), ("late_text", false)].map(|(d, p)| whole(d).map(|answer| (d, p, answer)));
+    for (dataset, is_promised, answer) in answers.into_iter().flatten() {
         assert_eq!(answer.status, 200);
         assert_eq!(!answer.header("content-length").is_empty(), is_promised, "{dataset}");
         assert!(!answer.is_whole, "{dataset}: looks complete");
@@ -72,10 +74,8 @@ fn s3_7_a_late_failure_is_an_error_chunk_and_a_cut() {
         assert!(error.all("Message").next().unwrap().text.contains("chunk 3 of /v <is> broken"));
         for (flags, payload) in &chunks[1..chunks.len() - 1] {
             assert_eq!(*flags, 0x04);
-            assert!(
-                payload.iter().filter(|b| **b == 7).count() > payload.len() - 100,
-                "only good data before it"
-            );
+            let others = payload.iter().filter(|b| **b != 7).count();
+            assert!(others < 100, "only good data (and counts of strings) before it");
         }
     }
 }
@@ -84,23 +84,19 @@ fn s3_7_a_late_failure_is_an_error_chunk_and_a_cut() {
 fn s5_8_a_late_dap2_failure_cuts_the_connection() {
     for dataset in ["late", "late_text"] {
         for suffix in [".dods", ".ascii"] {
-            let answer = get(&format!("/opendap/{dataset}.nc{suffix}"));
-            // What fails before the first byte left has a status.
-            assert!(!answer.is_whole || answer.status == 500, "{dataset}{suffix}: {}", answer.status);
-            assert!(
-                !answer.body.windows(5).any(|w| w == b"Error") || answer.status == 500,
-                "{dataset}{suffix}"
-            );
+            let target = format!("/opendap/{dataset}.nc{suffix}");
+            let answer = get(&target);
+            assert_eq!((answer.status, answer.is_whole), (200, false), "{target}");
+            // There is no error in DAP2 after the data have begun: only good data, then the cut.
+            assert!(answer.body.len() > GIVEN << 20, "{target}: {} bytes", answer.body.len());
+            assert!(!answer.body.windows(7).any(|w| w == b"Error {"), "{target}");
         }
-        assert_eq!(get(&format!("/opendap/{dataset}.nc.dods")).status, 200);
     }
 }
 
 #[test]
 fn s3_7_a_failure_before_the_first_byte_has_a_status() {
-    eprintln!("A");
     let dap4 = get("/opendap/early.nc.dap");
-    eprintln!("B");
     assert_eq!((dap4.status, dap4.is_whole), (500, true));
     assert_eq!(xml::parse(dap4.text()).attribute("httpcode"), Some("500"));
     for suffix in [".dods", ".ascii"] {

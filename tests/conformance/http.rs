@@ -82,12 +82,13 @@ fn dechunk(mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// The answer to one request with extra header lines (each ended by CR LF).
-pub(crate) fn ask(server: SocketAddr, method: &str, target: &str, headers: &str) -> Answer {
+/// The answer to one request with extra header lines (each ended by CR LF), read after a `pause`.
+pub(crate) fn ask(server: SocketAddr, method: &str, target: &str, headers: &str, pause: Duration) -> Answer {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let head = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(pause);
     let mut bytes = Vec::new();
     // A reset ends the answer as an end of file does; what was read stays read.
     let _ = stream.read_to_end(&mut bytes);

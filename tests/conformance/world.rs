@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -113,7 +114,12 @@ pub(crate) fn in_memory() -> impl Iterator<Item = String> {
 
 /// The answer to one request with extra header lines.
 pub(crate) fn ask(method: &str, target: &str, headers: &str) -> Answer {
-    http::ask(world().address, method, target, headers)
+    http::ask(world().address, method, target, headers, Duration::ZERO)
+}
+
+/// As [`get`], by a client that takes nothing for a while.
+pub(crate) fn get_slowly(target: &str) -> Answer {
+    http::ask(world().address, "GET", target, "", Duration::from_millis(500))
 }
 
 pub(crate) fn get(target: &str) -> Answer {

@@ -36,7 +36,7 @@ pub(super) fn body(dataset: &str, answer: &Answer) -> Result<ByteStream> {
     }
     let head = format!("Dataset: {dataset}\n");
     let data = stream::iter(leaves).flat_map(|(label, leaf)| values(label, &leaf));
-    Ok(dods::until_error(stream::once(async move { Ok(Bytes::from(head)) }).chain(data).boxed()))
+    Ok(dods::until_error(dods::behind(head.into(), data)))
 }
 
 /// Components of a Grid are called `grid.component`.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use cdm::{Error, Result, Variable};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 
 use super::{
     dds,
@@ -38,7 +38,19 @@ pub(super) fn body(dataset: &str, answer: &Answer) -> Result<(Option<u64>, ByteS
         )));
     }
     let data = stream::iter(leaves).flat_map(|leaf| xdr::values(&leaf));
-    Ok((length, until_error(stream::once(async move { Ok(Bytes::from(head)) }).chain(data).boxed())))
+    Ok((length, until_error(behind(head.into(), data))))
+}
+
+/// `head`, then `data`; but `head` is held back until there are data, so that a failure of the first read
+/// is the first item, and can still have a status.
+pub(super) fn behind(head: Bytes, data: impl Stream<Item = Result<Bytes>> + Send + 'static) -> ByteStream {
+    let whole = async move {
+        let mut data = data.boxed();
+        let first = data.next().await;
+        let head = (!matches!(first, Some(Err(_))) && !head.is_empty()).then_some(Ok(head));
+        stream::iter(head.into_iter().chain(first)).chain(data)
+    };
+    stream::once(whole).flatten().boxed()
 }
 
 /// Nothing may follow an error: it cuts the connection.

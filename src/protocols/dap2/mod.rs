@@ -19,7 +19,7 @@ mod resolve;
 mod view;
 mod xdr;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use cdm::{Error, ErrorKind, Result, Source};
 use http::{HeaderMap, HeaderValue, header};
@@ -160,13 +160,26 @@ pub fn error(error: &Error, request: &Request<'_>) -> Reply {
     let message = match error.kind() {
         // What went wrong inside is for the log.
         ErrorKind::Internal => "internal error",
-        _ => error.message(),
+        _ => &clipped(error.message()),
     };
     let message = das::quoted(&format!("{message} (request {})", request.id));
     let text = format!("Error {{\n    code = {code};\n    message = {message};\n}};\n");
     let mut headers = headers(TEXT, "dods_error");
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Reply { compressible: false, ..Reply::text(status_of(error.kind()), headers, text) }
+}
+
+/// A message that echoes only so much of what the client sent; what is wrong and where stands at its ends.
+fn clipped(message: &str) -> Cow<'_, str> {
+    const HEAD: usize = 600;
+    const TAIL: usize = 300;
+    let count = message.chars().count();
+    if count <= HEAD + TAIL {
+        return message.into();
+    }
+    let head: String = message.chars().take(HEAD).collect();
+    let tail: String = message.chars().skip(count - TAIL).collect();
+    format!("{head} ... {tail}").into()
 }
 
 fn headers(media_type: &'static str, description: &'static str) -> HeaderMap {

@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use cdm::FullName;
 use percent_encoding::percent_decode_str;
 
 /// What joins the groups above a variable to its name. Measured: netcdf-c, pydap and getdap all read
@@ -44,6 +45,11 @@ fn encode_keeping(raw: &str, also: &str) -> String {
         }
     }
     if text.is_empty() { "_".to_owned() } else { text }
+}
+
+/// A full name as it stands in a DDS or DAS, unless that is taken.
+pub(super) fn printed(name: &FullName) -> String {
+    name.components().map(encode).collect::<Vec<_>>().join(GROUP_SEPARATOR)
 }
 
 /// Undoes `%XX`; invalid UTF-8 is replaced.

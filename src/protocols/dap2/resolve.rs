@@ -174,8 +174,12 @@ impl Resolver<'_> {
             }
         }
         let first = path.steps.first();
+        let spelled = path.steps.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(".");
+        if let Some(reason) = self.view.why_omitted(&spelled) {
+            return Err(reason);
+        }
         Err(self.unknown(
-            &path.steps.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join("."),
+            &spelled,
             first.map(|s| s.at).unwrap_or_default(),
             self.view.dataset().root().variables.iter().map(|v| &*v.name),
         ))
@@ -385,7 +389,7 @@ impl Resolver<'_> {
         slice: &constraint::Slice,
         dimension: &Dimension,
     ) -> Result<Slice> {
-        // pydap asks an empty axis for everything up to 2^63: any slice of nothing is nothing.
+        // Only a member of a structure can have an empty axis: any slice of nothing is nothing.
         let Some(last) = dimension.size.checked_sub(1) else { return Slice::new(0, 1, 0) };
         let stop = slice.stop.unwrap_or(last.max(slice.start));
         if slice.start > last || stop > last {

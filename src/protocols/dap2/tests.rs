@@ -544,8 +544,6 @@ fn odd_attributes_and_names_stay_readable() {
         }
         label {
         }
-        nothing {
-        }
         Maps%3A {
         }
         byte {
@@ -571,6 +569,7 @@ fn odd_attributes_and_names_stay_readable() {
             UInt32 u32 4294967295;
             Float64 i64 1099511627776.0, -1.0;
             String i64max "9223372036854775807";
+            String dap2_omitted "nothing (no elements)";
         }
     }
     "#);
@@ -583,16 +582,81 @@ fn odd_attributes_and_names_stay_readable() {
         UInt32 u32[x = 2];
         Float32 f32[x = 2];
         String label[x = 2];
-        Int16 nothing[none = 0];
         Int16 Maps%3A;
         Int16 byte;
         String letter;
     } odd.nc;
     "#);
     let (_, data) = ask(Response::Dods, "", &odd());
-    let all = decoder::decode(&data.unwrap());
-    assert_eq!(all.iter().find(|(d, _)| d.name == "nothing").unwrap().1, decoder::Decoded::Many(vec![]));
-    // pydap asks an empty axis for everything there could be.
-    let (reply, _) = ask(Response::Dods, "nothing[0:1:9223372036854775806]", &odd());
-    assert_eq!(reply.status, 200);
+    assert!(decoder::decode(&data.unwrap()).iter().all(|(d, _)| d.name != "nothing"));
+}
+
+/// Two variables, one of which cannot be read; it says so at once, or only when elements are wanted.
+#[derive(Debug)]
+struct Unreadable {
+    inner: Arc<dyn Source>,
+    at_once: bool,
+}
+
+impl Unreadable {
+    fn source(at_once: bool) -> Arc<dyn Source> {
+        let mut root = Group::new(FullName::root());
+        root.dimensions.push(dimension("/x", 2));
+        let variables = ["strange", "usual"].map(|name| {
+            let block = Block::Fixed(Bytes::from_static(&[0; 8]));
+            (Variable::new(name, DataType::Int32, vec![dimension("/x", 2)]), block)
+        });
+        let inner = Arc::new(cdm::testing::MemorySource::flat("t", root, variables.into()));
+        Arc::new(Self { inner, at_once })
+    }
+}
+
+impl Source for Unreadable {
+    fn dataset(&self) -> &cdm::Dataset {
+        self.inner.dataset()
+    }
+    fn version(&self) -> Option<&cdm::Version> {
+        None
+    }
+    fn read(&self, variable: &FullName, selection: &cdm::Selection) -> cdm::BlockStream {
+        if variable.as_str() == "/strange" && (self.at_once || selection.element_count() > 0) {
+            return cdm::source::failed(Error::unsupported("filter 300 is not supported"));
+        }
+        self.inner.read(variable, selection)
+    }
+}
+
+#[test]
+fn a_variable_known_to_be_unreadable_is_left_out_with_a_reason() {
+    let source = Unreadable::source(true);
+    let said = |response, query| String::from_utf8(ask(response, query, &source).1.unwrap()).unwrap();
+    assert!(!said(Response::Dds, "").contains("strange"));
+    assert!(said(Response::Das, "").contains(r#"String dap2_omitted "strange (cannot be read)";"#));
+    for query in ["strange", "usual,strange[0:1]"] {
+        let (reply, body) = ask(Response::Dods, query, &source);
+        assert_eq!(reply.status, 501, "{query}");
+        assert!(String::from_utf8(body.unwrap()).unwrap().contains("strange: filter 300 is not supported"));
+    }
+}
+
+#[test]
+fn what_fails_with_its_first_values_is_refused_before_the_declarations() {
+    let source = Unreadable::source(false);
+    for response in [Response::Dods, Response::Ascii] {
+        let items = block_on(ask_head(response, "strange", &source).body.collect::<Vec<_>>());
+        assert_eq!(items.len(), 1, "{response:?}");
+        assert_eq!(items[0].as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+}
+
+#[test]
+fn what_is_left_out_says_why() {
+    for (query, status, words) in [("nothing", 400, "no elements"), ("nothing[0:1:0]", 400, "no elements")] {
+        let (reply, body) = ask(Response::Dods, query, &odd());
+        assert_eq!(reply.status, status);
+        assert!(String::from_utf8(body.unwrap()).unwrap().contains(words), "{query}");
+    }
+    let (reply, body) = ask(Response::Dods, "blob", &fixture(true));
+    assert_eq!(reply.status, 501);
+    assert!(String::from_utf8(body.unwrap()).unwrap().contains("Opaque"));
 }

@@ -11,7 +11,7 @@ use cdm::{
     Attribute, Attributes, BlockStream, DataType, Dataset, Dimension, Error, FullName, Group, RecordType,
     Result, Selection, Slice, Source, Variable, Version,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 
 use super::{
     attributes,
@@ -40,8 +40,20 @@ pub(super) struct View {
     source: Arc<dyn Source>,
     dataset: Dataset,
     origins: HashMap<FullName, Origin>,
+    omitted: Vec<Omitted>,
     /// Made when a constraint first names a variable.
     spellings: OnceLock<Spellings>,
+}
+
+/// A variable of the source that the view does not have.
+#[derive(Debug)]
+struct Omitted {
+    /// Its name in the source.
+    name: FullName,
+    /// In a few words, for the list of such variables.
+    brief: String,
+    /// For who asks for it.
+    reason: Error,
 }
 
 /// Where a variable of the view comes from.
@@ -88,7 +100,7 @@ impl View {
         };
         let mut naming = Naming::default();
         let mut root = Group::new(FullName::root());
-        let mut omitted = Vec::new();
+        let mut omitted: Vec<Omitted> = Vec::new();
         let mut origins = HashMap::new();
         let mut coordinates = Coordinates::new();
         for group in stored.root().walk() {
@@ -96,9 +108,12 @@ impl View {
             for variable in &group.variables {
                 let name = group.name.join(&variable.name);
                 let widen = chosen.as_ref().is_none_or(|c| c.contains(&name)) || is_time(variable);
-                let Some(shape) = shown(variable, widen, 0) else {
-                    omitted.push(format!("{} ({})", &name.as_str()[1..], variable.data_type.name()));
-                    continue;
+                let shape = match servable(&source, &name, variable, widen) {
+                    Ok(shape) => shape,
+                    Err((brief, reason)) => {
+                        omitted.push(Omitted { name, brief, reason });
+                        continue;
+                    }
                 };
                 let text = text_length(variable, &shape, &mut naming);
                 let is_substitute = !name.as_str().is_ascii();
@@ -122,7 +137,9 @@ impl View {
             }
         }
         if !omitted.is_empty() {
-            root.attributes.set(Attribute::text("dap2_omitted", &omitted.join(", ")));
+            let list: Vec<String> =
+                omitted.iter().map(|o| format!("{} ({})", &o.name.as_str()[1..], o.brief)).collect();
+            root.attributes.set(Attribute::text("dap2_omitted", &list.join(", ")));
         }
         name_dimensions(&mut root, &mut naming);
         for variable in &root.variables {
@@ -133,7 +150,7 @@ impl View {
             }
         }
         let dataset = Dataset::new(stored.name(), root)?;
-        Ok(Self { source, dataset, origins, spellings: OnceLock::new() })
+        Ok(Self { source, dataset, origins, omitted, spellings: OnceLock::new() })
     }
 
     /// The maps of a variable that is a Grid, one per dimension.
@@ -156,6 +173,17 @@ impl View {
     /// As [`View::find`], but only the printed or stored name.
     pub(super) fn find_exactly(&self, text: &str) -> Option<&FullName> {
         self.spellings().find(text, Strictness::Exact)
+    }
+
+    /// Why the view lacks the variable that a client means by `text`, if the source has it.
+    pub(super) fn why_omitted(&self, text: &str) -> Option<Error> {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        let decoded = names::decode(text);
+        let found = self.omitted.iter().find(|o| {
+            let stored = &o.name.as_str()[1..];
+            stored == text || stored == decoded || names::printed(&o.name) == text
+        })?;
+        Some(found.reason.shared())
     }
 
     fn spellings(&self) -> &Spellings {
@@ -220,6 +248,42 @@ struct Shown {
     conversion: Conversion,
 }
 
+/// How the view has `variable`; or why not, briefly and in full.
+fn servable(
+    source: &Arc<dyn Source>,
+    name: &FullName,
+    variable: &Variable,
+    widen: bool,
+) -> Result<Shown, (String, Error)> {
+    let path = &name.as_str()[1..];
+    let Some(shape) = shown(variable, widen, 0) else {
+        let kind = variable.data_type.name();
+        let reason =
+            format!("{path} is not served over DAP2, which has no form for its type {kind}; DAP4 has one");
+        return Err((kind.to_owned(), Error::unsupported(reason)));
+    };
+    // netcdf-c takes no axis without elements ("Index exceeds dimension bound", or a second unlimited one).
+    if variable.dimensions.iter().take(shape.rank).any(|d| d.size == 0) {
+        let reason = format!("{path} is not served over DAP2, as it has no elements; use DAP4");
+        return Err(("no elements".to_owned(), Error::bad_request(reason)));
+    }
+    match unreadable(source, name, variable) {
+        Some(reason) => Err(("cannot be read".to_owned(), reason.within(path))),
+        None => Ok(shape),
+    }
+}
+
+/// Why no element of `variable` can be read, where its source knows that without reading: nothing is asked
+/// of it, and only an answer at once counts. netcdf-c fetches all small variables in one request, so that
+/// one of these would cost it the others.
+fn unreadable(source: &Arc<dyn Source>, name: &FullName, variable: &Variable) -> Option<Error> {
+    if variable.dimensions.is_empty() {
+        return None;
+    }
+    let nothing = Selection::new(vec![Vec::new(); variable.dimensions.len()], &variable.shape()).ok()?;
+    source.read(name, &nothing).next().now_or_never().flatten()?.err()
+}
+
 /// `None` for what DAP2 cannot express (section 5.5).
 fn shown(variable: &Variable, widen: bool, depth: usize) -> Option<Shown> {
     use DataType as T;
@@ -271,6 +335,9 @@ fn shown_record(record: &RecordType, widen: bool, depth: usize) -> Option<(Arc<R
         let dimensions: Vec<Dimension> =
             field.dimensions.iter().take(shape.rank).map(|d| Dimension::anonymous(d.size)).collect();
         let count = dimensions.iter().fold(1_u64, |n, d| n.saturating_mul(d.size));
+        if count == 0 {
+            return None;
+        }
         let name = names::encode(&field.name);
         if !taken.insert(name.clone()) {
             return None;
@@ -351,8 +418,7 @@ impl Naming {
         if let Some(given) = self.given.get(name) {
             return given.clone();
         }
-        let plain = name.components().map(names::encode).collect::<Vec<_>>().join(names::GROUP_SEPARATOR);
-        let printed = self.unique(&plain);
+        let printed = self.unique(&names::printed(name));
         self.given.insert(name.clone(), printed.clone());
         printed
     }

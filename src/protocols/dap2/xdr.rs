@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use cdm::{Block, DataType, Error, Result, Variable, records::Cursor};
 use futures::{StreamExt, stream};
 
-use super::resolve::Leaf;
+use super::{dods::behind, resolve::Leaf};
 use crate::protocols::ByteStream;
 
 /// Counts are signed 32-bit integers.
@@ -56,7 +56,7 @@ pub(super) fn values(leaf: &Leaf) -> ByteStream {
             };
             std::future::ready(Some(bytes))
         });
-        stream::iter((!head.is_empty()).then_some(Ok(head))).chain(body)
+        behind(head, body)
     })
     .flatten()
     .filter(|bytes| std::future::ready(!matches!(bytes, Ok(b) if b.is_empty())))

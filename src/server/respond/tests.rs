@@ -30,7 +30,7 @@ fn digits() -> Reply {
 
 async fn ask(method: Method, headers: &[(HeaderName, &str)], reply: Reply) -> Result<Response<Body>> {
     let headers: HeaderMap = headers.iter().map(|(n, v)| (n.clone(), v.parse().unwrap())).collect();
-    respond(reply, Asked { method: &method, headers: &headers }, Some(&version()), None).await
+    respond(reply, Asked { method: &method, headers: &headers, flushes: None }, Some(&version()), None).await
 }
 
 async fn bytes(response: Response<Body>) -> Result<Bytes> {
@@ -81,7 +81,7 @@ async fn a_range_needs_a_validator_and_a_length() {
     let unknown = reply(vec![Ok(Bytes::from_static(b"ab"))], None);
     assert_eq!(ask(Method::GET, range, unknown).await.unwrap().status(), 200);
     let headers: HeaderMap = [(header::RANGE, HeaderValue::from_static("bytes=0-0"))].into_iter().collect();
-    let asked = Asked { method: &Method::GET, headers: &headers };
+    let asked = Asked { method: &Method::GET, headers: &headers, flushes: None };
     assert_eq!(respond(digits(), asked, None, None).await.unwrap().status(), 200);
 }
 
@@ -110,7 +110,8 @@ async fn head_has_the_headers_of_get_and_reads_nothing_when_the_length_is_known(
     assert!(ask(Method::HEAD, &[], failing).await.is_err(), "the status of GET");
 }
 
-#[tokio::test]
+// These keep what they are given, so the failure waits as long as it may: paused time passes at once.
+#[tokio::test(start_paused = true)]
 async fn an_early_error_is_returned_and_a_late_one_fails_the_body() {
     let early = reply(vec![Err(Error::corrupt("early"))], None);
     assert_eq!(ask(Method::GET, &[], early).await.unwrap_err().message(), "early");
@@ -122,7 +123,8 @@ async fn an_early_error_is_returned_and_a_late_one_fails_the_body() {
     }
 }
 
-#[tokio::test]
+// These keep what they are given, so the failure waits as long as it may: paused time passes at once.
+#[tokio::test(start_paused = true)]
 async fn a_wrong_length_never_looks_like_success() {
     for length in [2, 4] {
         let wrong = reply(vec![Ok(Bytes::from_static(b"abc"))], Some(length));

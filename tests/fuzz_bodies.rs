@@ -1,0 +1,290 @@
+//! The fuzz targets' bodies on stable Rust: the committed seeds, and random inputs under proptest.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+#[path = "common/mutate.rs"]
+mod mutate;
+
+use std::{fs, path::Path};
+
+use cdm::testing::Random;
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
+
+const CASES: u32 = 1_000;
+
+/// Runs `body` on random bytes, on random sequences of `words`, and on the seeds called `target`.
+fn check(target: &str, body: fn(&[u8]), words: &'static [&'static str]) {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut texts: Vec<Vec<u8>> =
+        fs::read_dir(seeds).unwrap().map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
+    assert!(texts.len() > 2);
+    // One word very often: depth and length.
+    texts.extend(words.iter().map(|word| word.repeat(20_000).into_bytes()));
+    texts.extend(words.iter().map(|word| format!("v{}", word.repeat(3_000)).into_bytes()));
+    for (i, text) in texts.iter().enumerate() {
+        body(text);
+        for round in 0..20 {
+            let mut random = Random(round << 32 | i as u64);
+            let other = &texts[usize::try_from(random.below(texts.len() as u64)).unwrap()];
+            if text.len() < 10_000 && !text.is_empty() && !other.is_empty() {
+                body(&mutate::mutate(&mut random, text, &other[..other.len().min(1000)]));
+            }
+        }
+    }
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let run = |strategy: BoxedStrategy<Vec<u8>>| {
+        let outcome = TestRunner::new(config.clone()).run(&strategy, |bytes| {
+            body(&bytes);
+            Ok(())
+        });
+        outcome.unwrap_or_else(|e| panic!("{target}: {e}"));
+    };
+    run(vec(any::<u8>(), 0..200).boxed());
+    run(vec(select(words), 0..40).prop_map(|parts| parts.concat().into_bytes()).boxed());
+}
+
+#[test]
+fn dap4_constraints() {
+    check(
+        "dap4_constraint",
+        bodies::dap4_constraint,
+        &[
+            "/v",
+            "v",
+            "/t",
+            "s",
+            "p",
+            "q",
+            "/g/w x",
+            "w\\ x",
+            "a",
+            "b",
+            "[",
+            "]",
+            "[]",
+            "[0]",
+            "[0:2]",
+            "[1:2:3]",
+            "[0,2]",
+            ":",
+            ";",
+            "{",
+            "}",
+            "|",
+            "<",
+            "<=",
+            ">=",
+            "==",
+            "!=",
+            "~=",
+            "=",
+            ",",
+            ".",
+            "/",
+            "\\",
+            "\"",
+            "%",
+            "%5B",
+            "&",
+            "#",
+            "*",
+            "dap4.ce=",
+            "&dap4.checksum=",
+            "0",
+            "3",
+            "-1",
+            "1e400",
+            "18446744073709551616",
+            " ",
+            "é",
+            "\u{0}",
+        ],
+    );
+}
+
+#[test]
+fn dap2_constraints() {
+    check(
+        "dap2_constraint",
+        bodies::dap2_constraint,
+        &[
+            "v",
+            "t",
+            "s",
+            "p",
+            "q",
+            "p.a",
+            "q.b",
+            "g.w%20x",
+            ".",
+            "[",
+            "]",
+            "[0]",
+            "[0:2]",
+            "[1:2:3]",
+            ":",
+            ",",
+            "&",
+            "<",
+            "<=",
+            ">=",
+            "=",
+            "!=",
+            "=~",
+            "{",
+            "}",
+            "(",
+            ")",
+            "\"",
+            "\\",
+            "%",
+            "%25",
+            "%5B",
+            "0",
+            "3",
+            "-1",
+            "1e400",
+            "18446744073709551616",
+            " ",
+            "é",
+            "\u{0}",
+            "f(",
+            "*",
+        ],
+    );
+}
+
+#[test]
+fn urls() {
+    check(
+        "url",
+        bodies::url,
+        &[
+            "/",
+            "//",
+            ".",
+            "..",
+            "a",
+            "b.nc",
+            ".dap",
+            ".dmr.xml",
+            ".nc",
+            "%2e",
+            "%2F",
+            "%5c",
+            "%00",
+            "%",
+            "%ff",
+            "%c3%a9",
+            "é",
+            "\\",
+            "\u{0}",
+            "\u{7f}",
+            " ",
+            "catalog.xml",
+            "/opendap/",
+            "/files/",
+            "/catalog/",
+            "?",
+            "#",
+            ":",
+            "+",
+        ],
+    );
+}
+
+#[test]
+fn configurations() {
+    check(
+        "config",
+        bodies::config,
+        &[
+            "listen",
+            "roots",
+            "title",
+            "public_url",
+            "allowed_hosts",
+            "trusted_proxies",
+            "[limits]",
+            "memory",
+            "uri",
+            "log",
+            "[log]",
+            "level",
+            "=",
+            "\"",
+            "\"127.0.0.1:0\"",
+            "\"10.0.0.0/8\"",
+            "\"64 MiB\"",
+            "\"5 s\"",
+            "\"-1 s\"",
+            "[",
+            "]",
+            "{",
+            "}",
+            ",",
+            ".",
+            "\n",
+            "1",
+            "-1",
+            "1e400",
+            "99999999999999999999",
+            "true",
+            "#",
+            "'",
+            "é",
+            "[[",
+            "]]",
+        ],
+    );
+}
+
+/// Runs `body` on random bytes and on damaged beginnings of the fixtures called `NAME.suffix`.
+fn check_binary(body: fn(&[u8]), suffixes: [&str; 2]) {
+    let all = mutate::fixtures();
+    let mut config = ProptestConfig { cases: CASES, ..ProptestConfig::default() };
+    config.failure_persistence = None;
+    let outcome = TestRunner::new(config).run(&vec(any::<u8>(), 0..500), |bytes| {
+        body(&bytes);
+        Ok(())
+    });
+    outcome.unwrap();
+    let mine: Vec<_> = all.iter().filter(|f| suffixes.iter().any(|s| f.name.contains(s))).collect();
+    for round in 0..500_usize {
+        let mut random = Random(0xf0 << 32 | round as u64);
+        body(&mutate::mutate(&mut random, &mine[round % mine.len()].bytes, &all[round % all.len()].bytes));
+    }
+}
+
+#[test]
+fn netcdf3_files() {
+    check_binary(bodies::netcdf3, ["cdf", "long_header"]);
+}
+
+#[test]
+fn hdf5_files() {
+    check_binary(bodies::hdf5, ["phony", "user_block"]);
+}
+
+#[test]
+fn chunks() {
+    check_binary(bodies::codecs, ["cdf1", "odd"]);
+}
+
+#[test]
+fn the_dataset_behind_the_constraints_is_one_that_constraints_fit() {
+    for (query, expected) in [
+        ("dap4.ce=/v[0:2][1:2:3];/g/w\\ x", 200),
+        ("dap4.ce=/t=[0:1];/v;/p{a}", 200),
+        ("dap4.ce=/q{a;b}|a<3", 200),
+        ("dap4.ce=/v[3]", 400),
+        ("dap4.ce=/nothing", 400),
+    ] {
+        assert_eq!(bodies::dap4_status(query), expected, "{query}");
+    }
+    for (query, expected) in [("v[0:2][1:2:3],t", 200), ("p.a", 200), ("v[3][0]", 400), ("nothing", 400)] {
+        assert_eq!(bodies::dap2_status(query), expected, "{query}");
+    }
+}

@@ -1,0 +1,313 @@
+//! Damaged and hostile files (promises R1 to R4): thousands straight through the readers, hundreds
+//! through the running server. Nothing panics, hangs or takes memory that the bytes do not justify, and
+//! other files are served as before.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+#[path = "common/hdf5.rs"]
+mod hdf5;
+#[path = "common/mutate.rs"]
+mod mutate;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    sync::{Arc, Mutex, Once, PoisonError},
+    time::{Duration, Instant},
+};
+
+use cdm::{ErrorKind, Selection, testing::Random};
+use common::{Answer, Server};
+use futures::StreamExt;
+use handlers::{
+    Registry,
+    chunked::{Engine, EngineOptions},
+    storage::MemoryObject,
+};
+use mutate::{fixtures, mutate};
+
+/// Nothing that is done with one damaged file may take longer, in an unoptimised build.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// From now on every panic of the code under test is written down; those of tests fail by themselves.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if info.location().is_none_or(|place| !place.file().starts_with("tests/")) {
+                PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(info.to_string());
+            }
+            before(info);
+        }));
+    });
+}
+
+fn panics() -> Vec<String> {
+    PANICS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What came of a file.
+#[derive(Debug, Default, Clone, Copy)]
+struct Outcome {
+    opened: bool,
+    variables_read: usize,
+    variables_failed: usize,
+}
+
+/// Opens `bytes` and reads the beginning of every variable.
+async fn exercise(registry: &Registry, bytes: Vec<u8>) -> Result<Outcome, cdm::Error> {
+    const MOST_BYTES: usize = 256 << 10;
+    const MOST_VARIABLES: usize = 200;
+    let mut outcome = Outcome::default();
+    let source = match registry.open(MemoryObject::object("damaged", bytes)).await {
+        Ok(source) => source,
+        Err(e) if e.kind() == ErrorKind::Internal => return Err(e),
+        Err(_) => return Ok(outcome),
+    };
+    outcome.opened = true;
+    for (name, variable) in source.dataset().variables().take(MOST_VARIABLES) {
+        let mut blocks = source.read(&name, &Selection::all(&variable.shape()));
+        let mut len = 0;
+        let mut failed = false;
+        while let Some(block) = blocks.next().await {
+            match block {
+                Ok(block) => len += block.byte_len(),
+                Err(e) if e.kind() == ErrorKind::Internal => return Err(e.within(name)),
+                Err(_) => failed = true,
+            }
+            if len > MOST_BYTES {
+                break;
+            }
+        }
+        outcome.variables_failed += usize::from(failed);
+        outcome.variables_read += usize::from(!failed);
+    }
+    Ok(outcome)
+}
+
+fn registry() -> Registry {
+    let options = EngineOptions { cache_bytes: 16 << 20, budget_bytes: 32 << 20, ..EngineOptions::default() };
+    Registry::new(Arc::new(Engine::new(options)))
+}
+
+/// Runs `cases` of (name, bytes) two at a time; the outcomes, in any order.
+fn run(cases: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<Outcome> {
+    note_panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let registry = registry();
+    runtime.block_on(async {
+        let one = |(name, bytes): (String, Vec<u8>)| {
+            let registry = registry.clone();
+            tokio::spawn(async move {
+                let before = panics().len();
+                let outcome = tokio::time::timeout(PATIENCE, exercise(&registry, bytes)).await;
+                let outcome = outcome.unwrap_or_else(|_| panic!("{name} takes longer than {PATIENCE:?}"));
+                let outcome = outcome.unwrap_or_else(|e| panic!("{name}: a defect: {e}"));
+                assert_eq!(panics().get(before), None, "{name} (or its neighbour)");
+                outcome
+            })
+        };
+        let outcomes: Vec<_> = futures::stream::iter(cases).map(one).buffer_unordered(4).collect().await;
+        outcomes.into_iter().map(|outcome| outcome.unwrap()).collect()
+    })
+}
+
+#[test]
+fn damaged_files_are_read_or_refused() {
+    assert!(mutate::checksum_is_known());
+    let all = fixtures();
+    let rounds: u64 = std::env::var("THALWEG_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let cases = (0..rounds).flat_map(|round| {
+        let all = &all;
+        all.iter().enumerate().map(move |(i, fixture)| {
+            let seed = round << 32 | i as u64;
+            let mut random = Random(seed);
+            let other = &all[usize::try_from(random.below(all.len() as u64)).unwrap()];
+            (format!("{} seed {seed:#x}", fixture.name), mutate(&mut random, &fixture.bytes, &other.bytes))
+        })
+    });
+    let outcomes = run(cases);
+    let opened = outcomes.iter().filter(|o| o.opened).count();
+    let failed: usize = outcomes.iter().map(|o| o.variables_failed).sum();
+    // Damage that never gets past the door, or never hurts, would test nothing.
+    assert!(opened > outcomes.len() / 5 && opened < outcomes.len(), "{opened} of {} opened", outcomes.len());
+    assert!(failed > 100, "{failed} variables failed");
+    assert_eq!(panics(), Vec::<String>::new());
+    let most = common::resident("self", "VmHWM");
+    assert!(most < 512 << 20, "{most} bytes were resident");
+}
+
+#[test]
+fn every_truncation_of_a_small_file_is_refused_or_harmless() {
+    let all = fixtures();
+    let small =
+        ["cdf1_types.nc", "cdf5_types.nc", "cdf2_no_records.nc", "user_block_512.h5", "phony_latest.h5"];
+    let cases = all.iter().filter(|f| small.contains(&f.name.as_str())).flat_map(|f| {
+        (0..f.bytes.len())
+            .step_by(f.bytes.len() / 300 + 1)
+            .map(|len| (format!("{} cut at {len}", f.name), f.bytes[..len].to_vec()))
+    });
+    assert!(run(cases).len() > 500);
+    assert_eq!(panics(), Vec::<String>::new());
+}
+
+#[test]
+fn depth_is_limited_everywhere() {
+    let list = |depth| hdf5::one_dataset(&hdf5::dataset(&[], Some(hdf5::nested_lists(depth))));
+    let structure = |depth| hdf5::one_dataset(&hdf5::dataset(&[], Some(hdf5::nested_structures(depth))));
+    let cases = [
+        ("groups 100", hdf5::nested_groups(100), true),
+        ("groups 5000", hdf5::nested_groups(5_000), false),
+        ("groups 100000", hdf5::nested_groups(100_000), false),
+        ("structures 4", structure(4), true),
+        ("structures 5000", structure(5_000), false),
+        ("lists 8000", list(8_000), false),
+    ];
+    for (name, bytes, opens) in cases {
+        let outcome = run(std::iter::once((name.to_owned(), bytes)))[0];
+        // A type that cannot be read may cost the variable alone, not the file.
+        let readable = outcome.opened && outcome.variables_read == 1;
+        assert_eq!(readable, opens, "{name}: {outcome:?}");
+    }
+}
+
+/// At most `most` bytes of the answer to a GET.
+fn beginning(server: &Server, target: &str, most: u64) -> Answer {
+    let mut stream = server.connect();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    let _ = stream.take(most).read_to_end(&mut bytes);
+    Answer::last(&bytes)
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |all, b| format!("{all}%{b:02X}"))
+}
+
+/// The full names of the atomic variables of a DMR, as far as a plain look at its lines can tell.
+fn variables(dmr: &str) -> Vec<String> {
+    const TYPES: [&str; 14] = [
+        "Int8",
+        "Int16",
+        "Int32",
+        "Int64",
+        "UInt8",
+        "UInt16",
+        "UInt32",
+        "UInt64",
+        "Float32",
+        "Float64",
+        "Char",
+        "String",
+        "Structure",
+        "Opaque",
+    ];
+    let mut found = Vec::new();
+    for tag in dmr.split('<').skip(1) {
+        let Some((kind, rest)) = tag.split_once(" name=\"") else { continue };
+        if TYPES.contains(&kind) {
+            found.extend(rest.split('"').next().map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_server_outlives_damaged_files() {
+    const FILES: u64 = 250;
+    let dir = tempfile::tempdir().unwrap();
+    let all = fixtures();
+    let healthy = all.iter().find(|f| f.name == "storage.nc").unwrap();
+    fs::write(dir.path().join("healthy.nc"), &healthy.bytes).unwrap();
+    for i in 0..FILES {
+        let mut random = Random(0xbad << 32 | i);
+        let original = &all[usize::try_from(i).unwrap() % all.len()];
+        let other = &all[usize::try_from(random.below(all.len() as u64)).unwrap()];
+        let bytes = mutate(&mut random, &original.bytes, &other.bytes);
+        fs::write(dir.path().join(format!("damaged{i:03}.nc")), bytes).unwrap();
+    }
+    fs::write(dir.path().join("deep.h5"), hdf5::nested_groups(250)).unwrap();
+    fs::write(dir.path().join("too_deep.h5"), hdf5::nested_groups(20_000)).unwrap();
+    let mut server = Server::start(dir.path(), &[], &[]);
+    let urls = [".dap", ".dods", ".dmr", ".das"].map(|suffix| format!("/opendap/healthy.nc{suffix}"));
+    let before: Vec<Answer> = urls.iter().map(|url| server.get(url)).collect();
+    assert!(before.iter().all(|a| a.status == 200));
+    let baseline = server.resident();
+
+    let begin = Instant::now();
+    let (mut good, mut bad) = (0, 0);
+    let names = (0..FILES)
+        .map(|i| format!("damaged{i:03}.nc"))
+        .chain(["deep.h5".to_owned(), "too_deep.h5".to_owned()]);
+    for name in names {
+        let mut ask = |rest: &str, most: u64| {
+            let started = Instant::now();
+            let answer = beginning(&server, &format!("/opendap/{name}{rest}"), most);
+            assert!(started.elapsed() < PATIENCE, "{name}{rest}: {:?}", started.elapsed());
+            assert_ne!(answer.status, 0, "{name}{rest}: no answer");
+            let text = answer.text();
+            assert!(!text.contains("a defect of the server"), "{name}{rest}: {text}");
+            assert!(!text.contains(dir.path().to_str().unwrap()), "{name}{rest} shows a path: {text}");
+            if answer.status == 200 {
+                good += 1;
+            } else {
+                bad += 1;
+            }
+            answer
+        };
+        let dmr = ask(".dmr", 4 << 20);
+        ask(".dds", 4 << 20);
+        ask(".das", 4 << 20);
+        ask(".dods", 1 << 20);
+        ask(".html", 1 << 20);
+        ask(".dap", 256 << 10);
+        if dmr.status == 200 {
+            for variable in variables(&dmr.text()).iter().take(6) {
+                ask(&format!(".dap?dap4.ce={}", encoded(variable)), 64 << 10);
+            }
+        }
+    }
+    assert!(good > 200 && bad > 200, "{good} good answers, {bad} bad ones");
+    let deep = server.get("/opendap/deep.h5.dmr");
+    assert_eq!((deep.status, deep.text().matches("<Group").count()), (200, 250));
+    assert!(server.get("/opendap/too_deep.h5.dmr").status >= 400);
+
+    server.assert_sound();
+    for (url, before) in urls.iter().zip(&before) {
+        assert_eq!(server.get(url).body, before.body, "{url}");
+    }
+    assert!(server.most_resident() < baseline + (320 << 20), "{} -> {}", baseline, server.most_resident());
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn what_is_larger_than_anything_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let huge = hdf5::one_dataset(&hdf5::dataset(&[1 << 20, 1 << 20, 1 << 20], None));
+    fs::write(dir.path().join("huge.h5"), huge).unwrap();
+    // 2^64 elements and more: dimensions whose product overflows.
+    let beyond = hdf5::one_dataset(&hdf5::dataset(&[1 << 40, 1 << 40], None));
+    fs::write(dir.path().join("beyond.h5"), beyond).unwrap();
+    let mut server = Server::start(dir.path(), &[], &[]);
+    assert_eq!(server.get("/opendap/huge.h5.dmr").status, 200);
+    for target in ["huge.h5.dap", "huge.h5.dods", "huge.h5.ascii"] {
+        let begin = Instant::now();
+        let answer = beginning(&server, &format!("/opendap/{target}"), 1 << 20);
+        assert!(begin.elapsed() < Duration::from_secs(1), "{target}: {:?}", begin.elapsed());
+        assert!([400, 413].contains(&answer.status), "{target}: {}", answer.head);
+    }
+    // A corner of it is data like any other: never written, so all fill.
+    let corner = server.get("/opendap/huge.h5.dap?dap4.ce=/v%5B1000000%5D%5B1000000%5D%5B1000000:1000003%5D");
+    assert_eq!(corner.status, 200, "{}", corner.text());
+    for suffix in [".dmr", ".dap", ".dds", ".dods"] {
+        let answer = server.get(&format!("/opendap/beyond.h5{suffix}"));
+        assert!(answer.status >= 400, "{suffix}: {}", answer.head);
+    }
+    server.assert_sound();
+    assert!(server.most_resident() < 200 << 20);
+}
