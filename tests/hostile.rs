@@ -175,6 +175,37 @@ fn depth_is_limited_everywhere() {
     }
 }
 
+#[test]
+fn objects_that_share_one_long_block_do_not_take_quadratic_time() {
+    use hdf5::{Hdf5, ROOT, dataset, link, link_info};
+    const OBJECTS: u64 = 2_000;
+    const MESSAGES: u64 = 60_000;
+    let object = |block: u64| {
+        let mut messages = dataset(&[], None);
+        let end = [block.to_le_bytes(), (8 * MESSAGES).to_le_bytes()].concat();
+        messages.push((0x10, end));
+        messages
+    };
+    let root = |first: u64| {
+        let links = (0..OBJECTS).map(|i| link(&format!("v{i:04}"), first + i * Hdf5::header_len(&object(0))));
+        std::iter::once(link_info()).chain(links).collect::<Vec<_>>()
+    };
+    let first = ROOT + Hdf5::header_len(&root(0));
+    let block = first + OBJECTS * Hdf5::header_len(&object(0));
+    let mut file = Hdf5::new();
+    file.header(&root(first));
+    for _ in 0..OBJECTS {
+        let start = usize::try_from(file.end()).unwrap();
+        file.header(&object(block));
+        // As many messages as the block would hold.
+        file.0[start + 2..start + 4].copy_from_slice(&60_000_u16.to_le_bytes());
+    }
+    file.0.resize(usize::try_from(block + 8 * MESSAGES).unwrap(), 0);
+    let begin = Instant::now();
+    let outcome = run(std::iter::once(("shared block".to_owned(), file.finish())))[0];
+    assert!(!outcome.opened && begin.elapsed() < Duration::from_secs(3), "{outcome:?} {:?}", begin.elapsed());
+}
+
 /// At most `most` bytes of the answer to a GET.
 fn beginning(server: &Server, target: &str, most: u64) -> Answer {
     let mut stream = server.connect();

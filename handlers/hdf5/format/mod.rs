@@ -36,7 +36,10 @@ mod old_group;
 mod shared;
 mod superblock;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use cdm::{Result, ResultExt};
@@ -58,7 +61,7 @@ use self::{
     cursor::Cursor,
     global_heap::Collections,
     header::{Header, kind},
-    input::Input,
+    input::{Budget, Input},
     shared::{Resolver, SharedTable},
 };
 use crate::storage::Object;
@@ -78,6 +81,15 @@ struct Inner {
     collections: Collections,
     /// The header read last: an object's description, links and attributes are asked one by one.
     last_header: Mutex<Option<Arc<Header>>>,
+    met: Mutex<Met>,
+}
+
+/// The object headers read so far. Those of a sound file do not overlap, so all of them together are no
+/// larger than the file; without this limit many objects that share one long block take quadratic time.
+#[derive(Debug)]
+struct Met {
+    addresses: HashSet<u64>,
+    budget: Budget,
 }
 
 /// What an object header says.
@@ -125,7 +137,9 @@ impl File {
             }
             shared = SharedTable::read(&input, &extension)?;
         }
+        let met = Mutex::new(Met { addresses: HashSet::new(), budget: input.budget() });
         Ok(Self(Arc::new(Inner {
+            met,
             input,
             root: superblock.root,
             shared,
@@ -244,6 +258,11 @@ impl File {
             return Ok(header);
         }
         let header = Arc::new(header::read(&self.0.input, address)?);
+        let mut met = self.0.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.addresses.insert(address) {
+            met.budget.spend(header.bytes, header.place())?;
+        }
+        drop(met);
         *self.0.last_header.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&header));
         Ok(header)
     }
