@@ -19,12 +19,20 @@ fn s5_4_worked_examples() {
         ("xdr.nc.dods?string", "00000004 61626364"),
         ("xdr.nc.dods?pairs", "00000002 00000001 00000002 00000003 00000004"),
         ("rows.nc.dods", "5a000000 00000001 3fc00000 5a000000 00000002 40200000 a5000000"),
-        ("rich.nc.dods?empty", "00000000 00000000"),
     ] {
         let body = good(&format!("/opendap/{target}")).body;
         let hex: String = xdr::decode(&body).xdr.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, expected.replace(' ', ""), "{target}");
     }
+}
+
+/// netCDF-C takes no axis without elements: such arrays are left out, listed, and refused by name.
+#[test]
+fn s5_5_arrays_without_elements_are_left_out() {
+    let text = |suffix: &str| String::from_utf8(good(&format!("/opendap/rich.nc.{suffix}")).body).expect("UTF-8");
+    assert!(!text("dds").contains(" empty["));
+    assert!(text("das").contains("empty (no elements)"));
+    assert_eq!(get("/opendap/rich.nc.dods?empty").status, 400);
 }
 
 /// Everything decodes, begins with its `.dds`, and has a length that is announced when it can be known.

@@ -22,6 +22,9 @@ const MAX_DEPTH: usize = 64;
 /// Most constants in one `{a,b}` list.
 const MAX_CONSTANTS: usize = 1_000;
 
+/// Longer constraints are taken as written: each place is compared with each special name.
+const LONGEST_RESPELLED: usize = 16_384;
+
 /// A whole constraint expression; empty projections mean "everything".
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Constraint {
@@ -174,6 +177,43 @@ pub fn parse(text: &str) -> Result<Constraint> {
     }
 }
 
+/// Characters that end a name.
+pub(super) fn is_special(c: char) -> bool {
+    ",&[].()=<>{}\"".contains(c)
+}
+
+/// `text` with the decoded names that stand where a projection or a step of one begins replaced by their
+/// printed forms; `None` when there is none, or the text is very long. `names` are pairs of both, the longest first. Clients decode
+/// names like `k,l` or `i[j]` on their own, and then send what the grammar reads as something else.
+pub(super) fn respell(text: &str, names: &[(String, String)]) -> Option<String> {
+    if text.len() > LONGEST_RESPELLED {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut begins, mut found) = (text, true, false);
+    while let Some(c) = rest.chars().next() {
+        let ends = |after: &str| after.is_empty() || after.starts_with([',', '&', '[', '.']);
+        let name = names.iter().find_map(|(decoded, printed)| {
+            let after = rest.strip_prefix(decoded.as_str()).filter(|_| begins)?;
+            ends(after).then_some((after, printed))
+        });
+        if let Some((after, printed)) = name {
+            out.push_str(printed);
+            (rest, begins, found) = (after, false, true);
+            continue;
+        }
+        if c == '&' {
+            // Selections quote what is special.
+            out.push_str(rest);
+            break;
+        }
+        out.push(c);
+        begins = matches!(c, ',' | '.');
+        rest = rest.get(c.len_utf8()..).unwrap_or("");
+    }
+    found.then_some(out)
+}
+
 /// What went wrong and how much text was left.
 #[derive(Debug)]
 struct Fault {
@@ -252,7 +292,7 @@ fn name(input: &str) -> Parsed<'_, (&str, At)> {
     let mut chars = input.char_indices().peekable();
     while let Some((i, c)) = chars.next() {
         let before_equals = c == '!' && matches!(chars.peek(), Some((_, '=')));
-        if before_equals || c.is_control() || ",&[].()=<>{}\"".contains(c) {
+        if before_equals || c.is_control() || is_special(c) {
             end = i;
             break;
         }

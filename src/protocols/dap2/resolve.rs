@@ -88,6 +88,14 @@ pub(super) struct Leaf {
 /// # Errors
 /// `BadRequest` with the position in the constraint; `Unsupported` for functions.
 pub(super) fn resolve(view: &Arc<View>, text: &str) -> Result<Answer> {
+    let as_written = read(view, text);
+    let Err(failure) = as_written else { return as_written };
+    // What makes no sense by the grammar may hold names that a client has decoded.
+    let Some(respelled) = constraint::respell(text, view.special_names()) else { return Err(failure) };
+    read(view, &respelled).map_err(|_| failure)
+}
+
+fn read(view: &Arc<View>, text: &str) -> Result<Answer> {
     let constraint = constraint::parse(text)?;
     Resolver { view, text }.answer(&constraint)
 }

@@ -1,8 +1,13 @@
 //! Tests of constraint resolution: forms of Grids and structures, names, and error texts.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cdm::{Block, DataType, FullName, Group, Source, Variable, testing::MemorySource};
+
 use crate::protocols::dap2::{
     Response,
-    tests::{ask, fixture},
+    tests::{ask, dimension, fixture},
 };
 
 fn dds(constraint: &str) -> String {
@@ -68,6 +73,45 @@ fn a_name_is_found_in_every_spelling() {
         assert_eq!(dds(spelling), expect, "{spelling}");
     }
     assert_eq!(dds("gr%C3%B6%C3%9Fe"), dds("gr_u00F6__u00DF_e"));
+}
+
+/// Names that hold what the grammar gives a meaning, among them one that also reads as two others.
+fn special() -> Arc<dyn Source> {
+    let mut root = Group::new(FullName::root());
+    root.dimensions.push(dimension("/x", 2));
+    let names = ["temp(x)", "k,l", "i[j]", "i", "i[0]", "a.b", "less<more>=", "x"];
+    let variables = names.map(|name| {
+        (
+            Variable::new(name, DataType::UInt8, vec![dimension("/x", 2)]),
+            Block::Fixed(Bytes::from_static(b"ab")),
+        )
+    });
+    Arc::new(MemorySource::flat("special.nc", root, variables.into()))
+}
+
+#[test]
+fn names_with_special_characters_may_come_decoded() {
+    let dds = |query: &str| {
+        let (reply, body) = ask(Response::Dds, query, &special());
+        (reply.status.as_u16(), String::from_utf8(body.unwrap()).unwrap())
+    };
+    for (decoded, printed) in [
+        ("temp(x)", "temp%2528x%2529"),
+        ("temp(x)[0:1:1]", "temp%2528x%2529[0:1:1]"),
+        ("temp(x).temp(x)[1]", "temp%2528x%2529.temp%2528x%2529[1]"),
+        ("i,k,l,x", "i,k%252Cl,x"),
+        ("i[j],i[1]", "i%255Bj%255D,i[1]"),
+        ("a.b,k,l[0]&", "a%252Eb,k%252Cl[0]"),
+        ("less<more>=", "less%253Cmore%253E%253D"),
+    ] {
+        let expect = dds(printed);
+        assert_eq!(expect.0, 200, "{printed}: {}", expect.1);
+        assert_eq!(dds(decoded), expect, "{decoded}");
+    }
+    // What the grammar can read is read by it.
+    assert!(dds("i[0]").1.contains("Byte i[x = 1];"));
+    // An error speaks of the constraint as it was sent.
+    assert!(dds("k,l,nothing").1.contains("character 1 "));
 }
 
 #[test]

@@ -15,8 +15,7 @@ mod decoder;
 #[path = "fixtures.rs"]
 mod fixtures;
 
-use self::fixtures::dimension;
-pub(crate) use self::fixtures::{fixture, odd};
+pub(crate) use self::fixtures::{dimension, fixture, odd};
 
 pub(super) fn ask(response: Response, query: &str, source: &Arc<dyn Source>) -> (Reply, Result<Vec<u8>>) {
     let headers = HeaderMap::new();

@@ -14,7 +14,7 @@ use cdm::{
 use futures::{FutureExt, StreamExt, stream};
 
 use super::{
-    attributes,
+    attributes, constraint,
     convert::{Conversion, Member},
     grids::{self, Coordinates},
     names,
@@ -85,6 +85,9 @@ struct Spellings {
     exact: HashMap<String, FullName>,
     /// With `_` or `.` between groups; `None` when two variables share the spelling.
     loose: HashMap<String, Option<FullName>>,
+    /// Names of variables and members that hold characters with a meaning in constraints, with the form
+    /// that is printed; the longest first.
+    special: Vec<(String, String)>,
 }
 
 impl View {
@@ -175,6 +178,12 @@ impl View {
         self.spellings().find(text, Strictness::Exact)
     }
 
+    /// Names of variables and members, decoded, that hold characters with a meaning in constraints, and
+    /// how each is printed; the longest first.
+    pub(super) fn special_names(&self) -> &[(String, String)] {
+        &self.spellings().special
+    }
+
     /// Why the view lacks the variable that a client means by `text`, if the source has it.
     pub(super) fn why_omitted(&self, text: &str) -> Option<Error> {
         let text = text.strip_prefix('/').unwrap_or(text);
@@ -194,7 +203,9 @@ impl View {
                 if let Some(origin) = self.origins.get(&full) {
                     spellings.add(&variable.name, &origin.name, &full);
                 }
+                spellings.add_special(variable);
             }
+            spellings.special.sort_by_key(|(decoded, _)| std::cmp::Reverse(decoded.len()));
             spellings
         })
     }
@@ -491,6 +502,17 @@ impl Spellings {
                     }
                 })
                 .or_insert_with(|| Some(full.clone()));
+        }
+    }
+
+    fn add_special(&mut self, variable: &Variable) {
+        let mut waiting = vec![variable];
+        while let Some(variable) = waiting.pop() {
+            let decoded = names::decode(&variable.name);
+            if decoded.contains(constraint::is_special) {
+                self.special.push((decoded.into_owned(), variable.name.to_string()));
+            }
+            waiting.extend(variable.data_type.record().iter().flat_map(|r| &r.fields));
         }
     }
 

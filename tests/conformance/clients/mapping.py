@@ -17,6 +17,7 @@ RULES = {
     "dap2-text": "Char arrays are DAP2 strings; netCDF-C shows strings as char arrays of 64 or of the length that the server names.",
     "dap2-enum": "Enumerations are integers with `flag_values` and `flag_meanings`.",
     "dap2-omitted": "Variable-length lists and opaque values have no DAP2 form.",
+    "dap2-empty": "Arrays without elements are left out of DAP2 and listed in `dap2_omitted`: netCDF-C takes no axis of size 0.",
     "dap2-attributes": "Attributes of 64-bit type are Int32, Float64 or text in DAP2, negative Int8 ones Int16; records and empty lists are left out.",
     "float32-attributes": "netCDF-C corrupts Float32 attributes that come over DAP4 (4.9.0 to 4.10.1): such clients are sent Float64.",
     "no-python-type": "The client's library has no type for opaque or variable-length data that come over DAP4: not compared.",
@@ -85,6 +86,8 @@ def dap2(view):
         if kind == "char":
             variable = _joined(variable)
             kind = "str"
+        if 0 in variable["shape"]:
+            continue
         if kind == "compound" and any(f[0] in ("i8", "u8", "opaque", "vlen") for f in (variable["values"] or {}).values()):
             continue
         variable["dtype"] = kind

@@ -23,7 +23,10 @@ def read(url, engine, protocol):
 def _pydap(url, protocol):
     """`dap2://` and `dap4://` always mean https in pydap: a plain http server needs a dataset opened with `protocol=`."""
     from pydap.client import open_url
-    from xarray.backends import PydapDataStore
+    from xarray.backends import PydapDataStore, pydap_
+
+    # pydap's failure to decode a string is a ValueError, which xarray takes for a network's and retries for half a minute.
+    pydap_.robust_getitem = lambda array, key, **_: array[key]
 
     return PydapDataStore(open_url(url, protocol=protocol, output_grid=False))
 
