@@ -13,6 +13,7 @@ pub use self::{
     load::{ConfigError, Overrides, load, parse},
     value::Network,
 };
+use crate::protocols::dap4::Checksums;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Whether DAP4 data have checksums when the query does not say.
+    pub dap4_checksum: Checksums,
     /// The log.
     pub log: LogSettings,
     /// What one client, or all, may take.
@@ -97,6 +100,7 @@ impl Default for Config {
             public_url: None,
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            dap4_checksum: Checksums::Auto,
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             limits: Limits::default(),
         }
@@ -152,6 +156,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("public_url", public_url, url),
     setting!("allowed_hosts", allowed_hosts, texts),
     setting!("trusted_proxies", trusted_proxies, networks),
+    setting!("dap4.checksum", dap4_checksum, checksums),
     setting!("log.format", log.format, log_format),
     setting!("log.level", log.level, text),
     setting!("limits.connections", limits.connections, count),

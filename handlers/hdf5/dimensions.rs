@@ -64,8 +64,11 @@ impl Dimensions {
             }
         }
         found.use_ids();
-        for group in children_first(tree) {
-            found.match_scales(tree, group, heaps);
+        // Variables that netCDF-C does not know come last, so that they do not shift the numbers it gives.
+        for known in [true, false] {
+            for group in children_first(tree) {
+                found.match_scales(tree, group, heaps, known);
+            }
         }
         found.measure(tree);
         found
@@ -136,24 +139,21 @@ impl Dimensions {
         }
     }
 
-    /// References to scales, and phony dimensions for datasets without. Variables that netCDF-C does
-    /// not know come last, so that they do not shift the numbers it gives; they get no new dimension.
-    fn match_scales(&mut self, tree: &Tree, group: usize, heaps: &Heaps) {
-        let datasets = &tree.groups[group].datasets;
-        for known in [true, false] {
-            for (i, dataset) in datasets.iter().enumerate() {
-                let axes = &self.axes[group][i];
-                if axes.is_scale || axes.ids.is_some() || known_to_netcdf(&dataset.info.datatype) != known {
-                    continue;
-                }
-                let scales = attached_scales(dataset, heaps);
-                self.axes[group][i].shared = match scales {
-                    Some(scales) => {
-                        scales.into_iter().map(|s| s.and_then(|s| self.visible(tree, group, s))).collect()
-                    }
-                    None => self.phony(group, &dataset.info, known),
-                };
+    /// References to scales, and phony dimensions for datasets without; of those datasets whose types
+    /// are `known` to netCDF-C, or are not.
+    fn match_scales(&mut self, tree: &Tree, group: usize, heaps: &Heaps, known: bool) {
+        for (i, dataset) in tree.groups[group].datasets.iter().enumerate() {
+            let axes = &self.axes[group][i];
+            if axes.is_scale || axes.ids.is_some() || known_to_netcdf(&dataset.info.datatype) != known {
+                continue;
             }
+            let scales = attached_scales(dataset, heaps);
+            self.axes[group][i].shared = match scales {
+                Some(scales) => {
+                    scales.into_iter().map(|s| s.and_then(|s| self.visible(tree, group, s))).collect()
+                }
+                None => self.phony(group, &dataset.info),
+            };
         }
     }
 
@@ -171,7 +171,7 @@ impl Dimensions {
     }
 
     /// A dimension of the group of the same size and kind for each axis, never twice for one variable.
-    fn phony(&mut self, group: usize, info: &DatasetInfo, may_add: bool) -> Vec<Option<usize>> {
+    fn phony(&mut self, group: usize, info: &DatasetInfo) -> Vec<Option<usize>> {
         let mut chosen: Vec<Option<usize>> = Vec::new();
         for (axis, &size) in info.dataspace.dims().iter().enumerate() {
             let unlimited = unlimited(info, axis);
@@ -180,7 +180,7 @@ impl Dimensions {
                 dimension.size == size && dimension.unlimited == unlimited && !chosen.contains(&Some(**d))
             };
             let mut found = self.by_group[group].iter().find(fits).copied();
-            if found.is_none() && may_add {
+            if found.is_none() {
                 let name = format!("phony_dim_{}", self.next_id);
                 found = Some(self.add(group, name.into(), (size, unlimited), None, None));
             }

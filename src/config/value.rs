@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::LogFormat;
+use crate::protocols::dap4::Checksums;
 
 /// A value before its setting has said what it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,6 +136,15 @@ impl Value {
             Ok("text") => Ok(LogFormat::Text),
             Ok("json") => Ok(LogFormat::Json),
             _ => self.wrong("'text' or 'json'"),
+        }
+    }
+
+    pub(super) fn checksums(&self) -> Result<Checksums, String> {
+        match self.text().as_deref() {
+            Ok("auto") => Ok(Checksums::Auto),
+            Ok("always") => Ok(Checksums::Always),
+            Ok("never") => Ok(Checksums::Never),
+            _ => self.wrong("'auto', 'always' or 'never'"),
         }
     }
 

@@ -304,7 +304,10 @@ impl Call<'_> {
     ) -> Result<HttpResponse<Body>> {
         let version = source.version().cloned();
         let mut reply = match candidate.response {
-            Response::Dap4(response) => dap4::respond(request, response, source).await,
+            Response::Dap4(response) => {
+                let options = dap4::Options { checksums: self.shared.config.dap4_checksum, top: &self.top };
+                dap4::respond(request, response, source, options).await
+            }
             Response::Dap2(response) => dap2::respond(request, response, source).await,
         };
         let limits = &self.shared.config.limits;

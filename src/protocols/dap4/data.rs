@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use cdm::{Block, BlockStream, DataType, Error, FullName, Result, Selection, Source};
+use cdm::{Block, BlockStream, DataType, Dataset, Error, FullName, Result, Selection, Source};
 use futures::{Stream, StreamExt, stream};
 
 use crate::protocols::ByteStream;
@@ -35,6 +35,8 @@ pub(super) struct Form {
     pub(super) checksums: bool,
     /// The first chunk says that there are no checksums, by a flag that one client obeys.
     pub(super) flag_absence: bool,
+    /// Variables of child groups go before those of their group, not after.
+    pub(super) groups_first: bool,
 }
 
 /// Bytes that `source`'s variables take at least, and whether that is exact; checksums not counted.
@@ -89,19 +91,34 @@ pub(super) fn encode(
     let mut framer =
         Framer { ready: VecDeque::new(), pending: VecDeque::new(), small: BytesMut::new(), held: 0 };
     framer.frame(BYTE_ORDER | flag, vec![first.into()]);
-    let state = Encoding {
-        pieces: Box::pin(pieces(source, form.checksums)),
-        framer,
-        report,
-        stage: Stage::Data,
-        begun: false,
-    };
+    let state =
+        Encoding { pieces: Box::pin(pieces(source, form)), framer, report, stage: Stage::Data, begun: false };
     Ok(Box::pin(stream::unfold(state, Encoding::next)))
 }
 
-/// The serialised variables in document order.
-fn pieces(source: &Arc<dyn Source>, checksums: bool) -> impl Stream<Item = Result<Bytes>> + Send + use<> {
-    let names: Vec<FullName> = source.dataset().variables().map(|(name, _)| name).collect();
+/// The names of all variables, each group's before those of its children or after.
+fn names(dataset: &Dataset, groups_first: bool) -> Vec<FullName> {
+    if !groups_first {
+        return dataset.variables().map(|(name, _)| name).collect();
+    }
+    // Work list of (group, its children have been put on the list).
+    let mut waiting = vec![(dataset.root(), false)];
+    let mut names = Vec::new();
+    while let Some((group, expanded)) = waiting.pop() {
+        if expanded {
+            names.extend(group.variables.iter().map(|v| group.name.join(&v.name)));
+        } else {
+            waiting.push((group, true));
+            waiting.extend(group.groups.iter().rev().map(|child| (child, false)));
+        }
+    }
+    names
+}
+
+/// The serialised variables in document order, or as one client wants them.
+fn pieces(source: &Arc<dyn Source>, form: Form) -> impl Stream<Item = Result<Bytes>> + Send + use<> {
+    let names = names(source.dataset(), form.groups_first);
+    let checksums = form.checksums;
     let source = Arc::clone(source);
     stream::iter(names).flat_map(move |name| match Serialised::new(source.as_ref(), name, checksums) {
         Ok(variable) => stream::unfold(variable, Serialised::next).boxed(),

@@ -5,6 +5,18 @@
 
 use http::{HeaderMap, header};
 
+/// Whether checksums are sent to a client whose query does not say (`dap4.checksum`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksums {
+    /// To clients whose `User-Agent` is known to expect them.
+    #[default]
+    Auto,
+    /// To all but those that are known to misread them.
+    Always,
+    /// To none.
+    Never,
+}
+
 /// The client's peculiarities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about a client")]
@@ -17,6 +29,8 @@ pub(super) struct Client {
     pub(super) obeys_no_checksum_flag: bool,
     /// It never reads checksums when several variables are asked for at once.
     pub(super) one_checksum_only: bool,
+    /// It reads the variables of child groups before those of their group, as Hyrax writes them.
+    pub(super) groups_first: bool,
 }
 
 impl Client {
@@ -37,23 +51,33 @@ impl Client {
                 expects_checksums: old,
                 obeys_no_checksum_flag: (major, minor, patch) <= (4, 9, 0),
                 one_checksum_only: !old,
+                groups_first: false,
             };
         }
         if let Some(version) = agent.strip_prefix("libdap/") {
             let (major, minor, _) = version_of(version);
-            return Self { expects_checksums: major == 3 && (10..=20).contains(&minor), ..Self::default() };
+            return Self {
+                expects_checksums: major == 3 && (10..=20).contains(&minor),
+                groups_first: true,
+                ..Self::default()
+            };
         }
         Self::default()
     }
 
-    /// Whether checksums are sent, given the query's wish and how many variables are answered.
-    pub(super) fn checksums(self, asked: Option<bool>, variables: usize) -> bool {
+    /// Whether checksums are sent, given the query's wish, what is sent without one, and how many
+    /// variables are answered.
+    pub(super) fn checksums(self, asked: Option<bool>, unasked: Checksums, variables: usize) -> bool {
         // netCDF-C from 4.9.3 on reads several variables with checksums as garbage, even when it asked
         // for them; without, it reads them right (notes 3.6).
         if self.one_checksum_only && variables > 1 {
             return false;
         }
-        asked.unwrap_or(self.expects_checksums)
+        asked.unwrap_or(match unasked {
+            Checksums::Auto => self.expects_checksums,
+            Checksums::Always => true,
+            Checksums::Never => false,
+        })
     }
 
     /// The dialect's part in a reply's identity.
@@ -93,18 +117,30 @@ mod tests {
             ("", false),
             ("Mozilla/5.0", false),
         ] {
-            assert_eq!(Client::named(agent).checksums(None, 1), expected, "{agent}");
-            assert_eq!(Client::named(agent).checksums(None, 3), expected, "{agent}");
-            assert!(Client::named(agent).checksums(Some(true), 1), "{agent}");
-            assert!(!Client::named(agent).checksums(Some(false), 1), "{agent}");
+            assert_eq!(Client::named(agent).checksums(None, Checksums::Auto, 1), expected, "{agent}");
+            assert_eq!(Client::named(agent).checksums(None, Checksums::Auto, 3), expected, "{agent}");
+            assert!(Client::named(agent).checksums(Some(true), Checksums::Auto, 1), "{agent}");
+            assert!(!Client::named(agent).checksums(Some(false), Checksums::Auto, 1), "{agent}");
         }
     }
 
     #[test]
     fn new_netcdf_c_gets_no_checksums_behind_several_variables() {
-        assert!(!Client::named("netCDF4.10.1").checksums(Some(true), 2));
-        assert!(Client::named("netCDF4.9.0").checksums(Some(true), 2));
-        assert!(Client::named("python-requests/2.32").checksums(Some(true), 2));
+        assert!(!Client::named("netCDF4.10.1").checksums(Some(true), Checksums::Auto, 2));
+        assert!(Client::named("netCDF4.9.0").checksums(Some(true), Checksums::Auto, 2));
+        assert!(Client::named("python-requests/2.32").checksums(Some(true), Checksums::Auto, 2));
+    }
+
+    #[test]
+    fn the_default_can_be_set_but_the_query_wins() {
+        for agent in ["netCDF4.9.0", "netCDF4.10.1", "libdap/3.20.11", ""] {
+            let client = Client::named(agent);
+            assert!(client.checksums(None, Checksums::Always, 1), "{agent}");
+            assert!(!client.checksums(None, Checksums::Never, 1), "{agent}");
+            assert!(client.checksums(Some(true), Checksums::Never, 1), "{agent}");
+            assert!(!client.checksums(Some(false), Checksums::Always, 1), "{agent}");
+        }
+        assert!(!Client::named("netCDF4.10.1").checksums(None, Checksums::Always, 2));
     }
 
     #[test]

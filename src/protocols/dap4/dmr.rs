@@ -176,7 +176,8 @@ impl Writer {
         self.attribute(name, kind, &texts);
     }
 
-    /// One attribute with its values; none at all is one empty value.
+    /// One attribute with its values. No text at all is one empty text; a list of no numbers has no
+    /// value, since readers take an empty one for a malformed number.
     fn attribute(&mut self, name: &str, kind: &str, values: &[Cow<'_, str>]) {
         // netCDF-C spoils these characters in `Value`, not in `value=` (2.9).
         if let [only] = values
@@ -185,6 +186,10 @@ impl Writer {
             && only.contains(['&', '<', '>', '"', '\'', '\\'])
         {
             self.out.empty("Attribute", &[("name", name), ("type", kind), ("value", only)]);
+            return;
+        }
+        if values.is_empty() && kind != "String" {
+            self.out.empty("Attribute", &[("name", name), ("type", kind)]);
             return;
         }
         self.out.open("Attribute", &[("name", name), ("type", kind)]);

@@ -52,6 +52,13 @@ pub(super) fn parse(text: &str) -> Checked<Constraint> {
     }
 }
 
+/// The slices at the beginning of `text`, which begins at byte `at` of the constraint, and what follows
+/// them; `None` when something in brackets is no slice.
+pub(super) fn slices(text: &str, at: usize) -> Option<(Vec<Axis>, &str)> {
+    let parser = Grammar { length: at + text.len(), ..Grammar::default() };
+    parser.slices(text).ok().map(|(rest, slices)| (slices, rest))
+}
+
 /// What stands at the beginning of `rest`, for a message.
 fn found(rest: &str) -> String {
     match rest.chars().next() {

@@ -16,6 +16,7 @@ mod error;
 mod fault;
 mod grammar;
 mod headers;
+mod literal;
 mod names;
 mod negotiate;
 mod page;
@@ -35,7 +36,7 @@ use http::StatusCode;
 use self::{dialect::Client, request::Query};
 use super::{Reply, Request};
 
-pub use self::{error::error, view::view};
+pub use self::{dialect::Checksums, error::error, view::view};
 
 /// What may be asked of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,12 +69,26 @@ pub const SUFFIXES: &[(&str, Response)] = &[
     (".html", Response::DsrHtml),
 ];
 
+/// What the server knows besides the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Checksums when the query does not say.
+    pub checksums: Checksums,
+    /// Relative URL of the server's top from where the request was sent: `../../`, or empty.
+    pub top: &'a str,
+}
+
 /// A larger data response is refused before anything is read.
 const LARGEST: u64 = 256 << 30;
 
 /// Answers `request` for `source`; errors become [`error()`]'s document.
 #[allow(clippy::unused_async, reason = "a front end may need to wait; callers should not depend on this one")]
-pub async fn respond(request: &Request<'_>, response: Response, source: Arc<dyn Source>) -> Reply {
+pub async fn respond(
+    request: &Request<'_>,
+    response: Response,
+    source: Arc<dyn Source>,
+    options: Options<'_>,
+) -> Reply {
     let form = match negotiate::negotiate(response, request.headers) {
         Ok(form) => form,
         Err(offered) => {
@@ -82,13 +97,18 @@ pub async fn respond(request: &Request<'_>, response: Response, source: Arc<dyn 
             return error::failure(StatusCode::NOT_ACCEPTABLE, &message, request);
         }
     };
-    match answer(request, form, source) {
+    match answer(request, form, source, options) {
         Ok(reply) => reply,
         Err(failed) => error(&failed, request),
     }
 }
 
-fn answer(request: &Request<'_>, form: Response, source: Arc<dyn Source>) -> Result<Reply> {
+fn answer(
+    request: &Request<'_>,
+    form: Response,
+    source: Arc<dyn Source>,
+    options: Options<'_>,
+) -> Result<Reply> {
     let client = Client::of(request.headers);
     let source = view(source)?;
     let mut reply = match form {
@@ -97,11 +117,11 @@ fn answer(request: &Request<'_>, form: Response, source: Arc<dyn Source>) -> Res
             Reply::text(StatusCode::OK, headers::of(form, request), text)
         }
         Response::DsrHtml => {
-            let text = page::page(source.dataset(), request.base_url)?;
+            let text = page::page(source.dataset(), request.base_url, options.top)?;
             Reply::text(StatusCode::OK, headers::of(form, request), text)
         }
         Response::Dmr | Response::DmrXml | Response::Dap => {
-            return constrained(request, form, client, source);
+            return constrained(request, form, client, source, options);
         }
     };
     reply.identity = Some(format!("dap4 {form:?} {}", request.base_url));
@@ -114,6 +134,7 @@ fn constrained(
     form: Response,
     client: Client,
     source: Arc<dyn Source>,
+    options: Options<'_>,
 ) -> Result<Reply> {
     let query = Query::parse(request.query)?;
     let (source, canonical) = constrain(source, &query.constraint)?;
@@ -127,8 +148,9 @@ fn constrained(
     check_size(source.as_ref(), request.base_url)?;
     let dmr = dmr::dmr(source.dataset(), request.base_url, client);
     let form_of_data = data::Form {
-        checksums: client.checksums(query.checksum, source.dataset().variables().count()),
+        checksums: client.checksums(query.checksum, options.checksums, source.dataset().variables().count()),
         flag_absence: client.obeys_no_checksum_flag,
+        groups_first: client.groups_first,
     };
     let id = request.id.to_owned();
     let report =
@@ -154,6 +176,12 @@ fn constrain(source: Arc<dyn Source>, readings: &[String]) -> Result<(Arc<dyn So
             } else {
                 resolve::resolve(&constraint, source.dataset()).map(Some)
             }
+        });
+        // What makes no sense may still be names as they are.
+        let projections = projections.or_else(|fault| {
+            let literal = literal::parse(text, source.dataset()).ok_or(());
+            let found = literal.and_then(|c| resolve::resolve(&c, source.dataset()).map_err(drop));
+            found.map(Some).map_err(|()| fault)
         });
         match projections {
             Ok(None) => break,

@@ -75,6 +75,11 @@ fn damaged_equals(damaged: &str, name: &str) -> bool {
     rest.is_empty()
 }
 
+/// `name` as netCDF-C sends it.
+pub(super) fn damaged(name: &str) -> String {
+    name.replace(['\\', '/', '.', '@'], r"\\")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

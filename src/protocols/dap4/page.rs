@@ -17,6 +17,7 @@ const LONGEST_TEXT: usize = 2000;
 #[template(path = "dap4_dataset.html")]
 struct Page<'a> {
     name: &'a str,
+    top: &'a str,
     base: String,
     example: Option<String>,
     groups: Vec<Section>,
@@ -40,11 +41,11 @@ struct Row {
     attributes: Vec<(String, String)>,
 }
 
-/// The page of `dataset`, whose URL is `base`.
+/// The page of `dataset`, whose URL is `base`; `top` leads from the page to the server's top.
 ///
 /// # Errors
 /// `Internal` when the template fails, which it has no reason to.
-pub(super) fn page(dataset: &Dataset, base: &str) -> Result<String> {
+pub(super) fn page(dataset: &Dataset, base: &str, top: &str) -> Result<String> {
     let mut left = MOST_SHOWN;
     let mut groups = Vec::new();
     for group in dataset.root().walk() {
@@ -55,6 +56,7 @@ pub(super) fn page(dataset: &Dataset, base: &str) -> Result<String> {
     }
     let page = Page {
         name: dataset.name(),
+        top,
         base: quotable(base),
         example: smaller_request(dataset, base, 4096),
         groups,

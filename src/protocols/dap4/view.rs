@@ -18,12 +18,12 @@ use cdm::{BlockStream, Dataset, Dimension, FullName, Group, Result, Selection, S
 /// # Errors
 /// None in practice: names stay as unique as they were.
 pub fn view(source: Arc<dyn Source>) -> Result<Arc<dyn Source>> {
-    let mut view = Viewer { declared: HashSet::new(), changed: false };
-    let mut root = view.group(source.dataset().root());
-    // A dataset that needs no change is not held twice.
-    if !view.changed {
+    // A dataset that needs no change is not copied.
+    if is_fit(source.dataset()) {
         return Ok(source);
     }
+    let mut view = Viewer { declared: HashSet::new() };
+    let mut root = view.group(source.dataset().root());
     root.name = FullName::root();
     let dataset = Dataset::new(source.dataset().name(), root)?;
     Ok(Arc::new(View { source, dataset }))
@@ -52,13 +52,42 @@ impl Source for View {
 struct Viewer {
     /// Variables declared so far, in document order.
     declared: HashSet<FullName>,
-    changed: bool,
+}
+
+/// Whether `dataset` is already as [`Viewer`] would make it.
+fn is_fit(dataset: &Dataset) -> bool {
+    let mut declared = HashSet::new();
+    let uses_maps = dataset.variables().any(|(_, v)| !v.maps.is_empty());
+    for group in dataset.root().walk() {
+        if !coordinates_first(group).is_sorted() {
+            return false;
+        }
+        for variable in &group.variables {
+            if mixes_axes(variable) {
+                return false;
+            }
+            if !uses_maps {
+                continue;
+            }
+            let full = group.name.join(&variable.name);
+            if !variable.maps.iter().all(|map| declared.contains(map) && full.is_within(&map.parent())) {
+                return false;
+            }
+            declared.insert(full);
+        }
+    }
+    true
+}
+
+/// Whether some axes have names and some have none.
+fn mixes_axes(variable: &Variable) -> bool {
+    let named = variable.dimensions.iter().filter(|d| d.name.is_some()).count();
+    named > 0 && named < variable.dimensions.len()
 }
 
 impl Viewer {
     fn group(&mut self, group: &Group) -> Group {
         let order = coordinates_first(group);
-        self.changed |= !order.is_sorted();
         let mut dimensions = group.dimensions.clone();
         let mut variables = Vec::with_capacity(group.variables.len());
         for variable in order.into_iter().filter_map(|i| group.variables.get(i)) {
@@ -66,8 +95,7 @@ impl Viewer {
             let mut shown = variable.clone();
             // A map must be declared already, in this or an enclosing group (notes 2.8).
             shown.maps.retain(|map| self.declared.contains(map) && full.is_within(&map.parent()));
-            self.changed |= shown.maps.len() != variable.maps.len();
-            self.name_axes(&group.name, &mut shown, &mut dimensions);
+            name_axes(&group.name, &mut shown, &mut dimensions);
             self.declared.insert(full);
             variables.push(shown);
         }
@@ -80,25 +108,23 @@ impl Viewer {
             groups: group.groups.iter().map(|g| self.group(g)).collect(),
         }
     }
+}
 
-    /// Gives names to anonymous axes beside named ones, which pydap would put in another order (2.7).
-    fn name_axes(&mut self, group: &FullName, variable: &mut Variable, declared: &mut Vec<Dimension>) {
-        let named = variable.dimensions.iter().filter(|d| d.name.is_some()).count();
-        if named == 0 || named == variable.dimensions.len() {
-            return;
+/// Gives names to anonymous axes beside named ones, which pydap would put in another order (2.7).
+fn name_axes(group: &FullName, variable: &mut Variable, declared: &mut Vec<Dimension>) {
+    if !mixes_axes(variable) {
+        return;
+    }
+    for (axis, dimension) in variable.dimensions.iter_mut().enumerate() {
+        if dimension.name.is_some() {
+            continue;
         }
-        self.changed = true;
-        for (axis, dimension) in variable.dimensions.iter_mut().enumerate() {
-            if dimension.name.is_some() {
-                continue;
-            }
-            let mut name = group.join(&format!("{}_dim_{axis}", variable.name));
-            while declared.iter().any(|d| d.name.as_ref() == Some(&name)) {
-                name = FullName::new(&format!("{name}_"));
-            }
-            dimension.name = Some(name);
-            declared.push(dimension.clone());
+        let mut name = group.join(&format!("{}_dim_{axis}", variable.name));
+        while declared.iter().any(|d| d.name.as_ref() == Some(&name)) {
+            name = FullName::new(&format!("{name}_"));
         }
+        dimension.name = Some(name);
+        declared.push(dimension.clone());
     }
 }
 

@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import batch
 import compare
+import page
 import report
 from clients import CLIENTS, NETCDF_C_DAP2, _dap2_netcdf_c
 
@@ -232,6 +233,12 @@ def run_siphon(files, views, server):
     return outcomes
 
 
+def run_pages(files, server):
+    """What a dataset's page tells people to copy works, and so do its links."""
+    chosen = [n for n in files if n.endswith(("netcdf4/groups.nc", "netcdf4/names.nc", "E1_north_america.nc"))]
+    return [Outcome("dataset page/DAP4", n, page.findings(server.url(n) + ".html", PYTHON)) for n in chosen]
+
+
 def run_refusals(files, server):
     """Over plain HTTP: unreadable files and refused variables are errors, never data."""
     outcomes = []
@@ -307,6 +314,7 @@ def main():
             ("CDO 2.1.1/DAP2", lambda: run_same_output("CDO 2.1.1/DAP2", "cdo", gridded, server)),
             ("GDAL 3.6.2/DAP2", lambda: run_same_output("GDAL 3.6.2/DAP2", "gdal", gdal_jobs(files, views), server)),
             ("siphon 0.11.0/catalog", lambda: run_siphon(files, views, server)),
+            ("dataset page/DAP4", lambda: run_pages(files, server)),
             ("HTTP/refusals", lambda: run_refusals(files, server)),
         ]
         work = [(key, job) for key, job in work if fnmatchcase(key, chosen.only)]

@@ -81,6 +81,36 @@ fn vectors_1_to_9_names_members_and_groups() {
     check("V1_2", "inst2", "inst2: {Point{x y}; a.b}");
 }
 
+/// Names that clients send as they are although the grammar reads them otherwise.
+#[test]
+fn names_that_nobody_escaped() {
+    let axis = || datasets::anonymous(&[4]);
+    let names = ["k,l", "i[j]", "i", "m=n", "o;p", "q{r}", "s|t", "a<b", "x[0]", "x", "v,w.z", "u\"u"];
+    let inner =
+        Group { variables: vec![datasets::int("c;d", axis())], ..Group::new(cdm::FullName::new("/g,h")) };
+    let root = Group {
+        variables: names.map(|n| datasets::int(n, axis())).into(),
+        groups: vec![inner],
+        ..Group::new(cdm::FullName::root())
+    };
+    let source = datasets::filled(root);
+    let shown = |ce: &str| constrained(&source, ce).map(|s| outline(s.dataset()));
+    for name in ["k,l", "i[j]", "m=n", "o;p", "q{r}", "s|t", "a<b", "u\"u"] {
+        assert_eq!(shown(&format!("/{name}")).unwrap(), format!("{name}(4)"));
+        assert_eq!(shown(&format!("/{name}[0:1:1]")).unwrap(), format!("{name}(2)"));
+        assert_eq!(shown(&format!("/{name} [0:1:3];")).unwrap(), format!("{name}(4)"));
+    }
+    assert_eq!(shown("/g,h/c;d[1]").unwrap(), "g,h: {c;d(1)}");
+    assert_eq!(shown("/m=n[0:1:1];/k,l[2];/i").unwrap(), "k,l(1); i(4); m=n(2)");
+    // netCDF-C's spelling of v,w.z
+    assert_eq!(shown(r"/v,w\\z").unwrap(), "v,w.z(4)");
+    // The grammar's reading comes first.
+    assert_eq!(shown("/x[0]").unwrap(), "x(1)");
+    assert_eq!(shown("/x[0][0:1:1]").unwrap(), "x[0](2)");
+    assert!(shown("/k,m").unwrap_err().contains("expected ';'"));
+    assert!(shown("/i[j][0:1:9]").is_err() && shown("/k,l;").is_ok() && shown("/k,l;;").is_err());
+}
+
 #[test]
 fn vectors_10_to_17_index_subsets() {
     check("V1_3", "/u[7][10:19]", "u(1,10)");

@@ -192,6 +192,7 @@ fn the_page_escapes_and_links() {
     assert!(!page.contains("<script") && !page.contains("a<b"), "{page}");
     for part in [
         "xarray.open_dataset(\"http://localhost/opendap/t.nc#dap4\", engine=\"netcdf4\")",
+        "href=\"../../-/style.css\"",
         "ncdump -h \"http://localhost/opendap/t.nc#dap4\"",
         "curl -o part.dap",
         "/inner",

@@ -6,7 +6,7 @@ use cdm::{BlockStream, DataType, Dataset, FullName, Group, Selection, Source, Va
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    super::{Response, SUFFIXES, error, respond},
+    super::{Options, Response, SUFFIXES, error, respond},
     ask, datasets, text,
 };
 use crate::protocols::Request;
@@ -76,7 +76,12 @@ fn what_is_not_acceptable_is_406() {
     headers.insert(header::ACCEPT, "text/html".parse().unwrap());
     let request =
         Request { dataset: "t.nc", base_url: "http://h/t.nc", query: None, headers: &headers, id: "r" };
-    let reply = futures::executor::block_on(respond(&request, Response::Dap, datasets::named("A4")));
+    let reply = futures::executor::block_on(respond(
+        &request,
+        Response::Dap,
+        datasets::named("A4"),
+        Options::default(),
+    ));
     assert_eq!(reply.status, StatusCode::NOT_ACCEPTABLE);
 }
 

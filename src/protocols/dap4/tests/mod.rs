@@ -13,7 +13,7 @@ use cdm::{Result, Source};
 use futures::{StreamExt, executor::block_on};
 use http::HeaderMap;
 
-use super::{Response, respond, view};
+use super::{Options, Response, respond, view};
 use crate::protocols::{Reply, Request};
 
 /// The reply to `query` from a client that calls itself `agent`.
@@ -27,7 +27,8 @@ fn ask(source: &Arc<dyn Source>, response: Response, query: &str, agent: &str) -
         headers: &headers,
         id: "req-1",
     };
-    block_on(respond(&request, response, Arc::clone(source)))
+    let options = Options { top: "../../", ..Options::default() };
+    block_on(respond(&request, response, Arc::clone(source), options))
 }
 
 /// The items of a body.

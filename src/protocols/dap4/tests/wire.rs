@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cdm::{
     Block, BlockStream, DataType, Dataset, Error, FullName, Group, OpaqueType, Result, Selection, Source,
     Variable, Version, fixed_block, testing::MemorySource,
@@ -363,5 +364,26 @@ proptest! {
         // The order of clauses is of no meaning.
         let ce = if first { format!("{cube};{names}") } else { format!("{names};{cube}") };
         prop_assert_eq!(values_of(&source, &ce), expected, "{}", ce);
+    }
+}
+
+/// libdap reads child groups before the variables beside them, whatever the DMR's order; the others do not.
+#[test]
+fn libdap_gets_child_groups_first() {
+    let mut inner = Group::new(FullName::new("/g"));
+    inner.variables = vec![datasets::int("in_g", vec![])];
+    let mut deeper = Group::new(FullName::new("/g/h"));
+    deeper.variables = vec![datasets::int("in_h", vec![])];
+    inner.groups = vec![deeper];
+    let mut root = Group::new(FullName::root());
+    root.variables = vec![datasets::int("top", vec![])];
+    root.groups = vec![inner];
+    let value = |n: i32| Block::Fixed(Bytes::copy_from_slice(&n.to_le_bytes()));
+    let data = [("/top", 1), ("/g/in_g", 2), ("/g/h/in_h", 3)];
+    let data = data.map(|(name, n)| (FullName::new(name), value(n))).to_vec();
+    let source: Arc<dyn Source> = Arc::new(MemorySource::new("t.nc", root, data));
+    for (agent, expected) in [("libdap/3.22.0", [3, 2, 1]), ("netCDF4.10.1", [1, 2, 3])] {
+        let (_, data) = split(&body(ask(&source, Response::Dap, "dap4.checksum=false", agent)));
+        assert_eq!(data, expected.map(i32::to_le_bytes).concat(), "{agent}");
     }
 }
