@@ -70,7 +70,9 @@ pub fn dap4_constraint(data: &[u8]) {
 /// The status of the constrained DMR.
 pub fn dap4_status(query: &str) -> u16 {
     let headers = HeaderMap::new();
-    run(dap4::respond(&request(query, &headers), dap4::Response::Dmr, dataset())).status.as_u16()
+    run(dap4::respond(&request(query, &headers), dap4::Response::Dmr, dataset(), dap4::Options::default()))
+        .status
+        .as_u16()
 }
 
 /// A DAP2 query likewise; and the tree that the parser makes is written as the same constraint.

@@ -6,11 +6,11 @@
 //! without the terminating chunk or with fewer bytes than announced. What the body gave out before leaves
 //! first: a front end may say what went wrong (DAP4's error chunk, protocol notes 3.7).
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::ops::Range;
 
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};

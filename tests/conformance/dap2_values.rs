@@ -29,7 +29,8 @@ fn s5_4_worked_examples() {
 /// netCDF-C takes no axis without elements: such arrays are left out, listed, and refused by name.
 #[test]
 fn s5_5_arrays_without_elements_are_left_out() {
-    let text = |suffix: &str| String::from_utf8(good(&format!("/opendap/rich.nc.{suffix}")).body).expect("UTF-8");
+    let text =
+        |suffix: &str| String::from_utf8(good(&format!("/opendap/rich.nc.{suffix}")).body).expect("UTF-8");
     assert!(!text("dds").contains(" empty["));
     assert!(text("das").contains("empty (no elements)"));
     assert_eq!(get("/opendap/rich.nc.dods?empty").status, 400);

@@ -92,7 +92,7 @@ pub(super) fn resolve(view: &Arc<View>, text: &str) -> Result<Answer> {
     let Err(failure) = as_written else { return as_written };
     // What makes no sense by the grammar may hold names that a client has decoded.
     let Some(respelled) = constraint::respell(text, view.special_names()) else { return Err(failure) };
-    read(view, &respelled).map_err(|_| failure)
+    read(view, &respelled).or(Err(failure))
 }
 
 fn read(view: &Arc<View>, text: &str) -> Result<Answer> {

@@ -34,9 +34,9 @@ pub(super) fn parse(text: &str, dataset: &Dataset) -> Option<Constraint> {
         }
         let at = text.len() - rest.len();
         let absolute = rest.starts_with('/');
-        let named = rest.strip_prefix('/').unwrap_or(rest);
+        let relative = rest.strip_prefix('/').unwrap_or(rest);
         let mut fitting = names.iter().filter_map(|name| {
-            let after = named.strip_prefix(&*name.plain).or_else(|| named.strip_prefix(&*name.sent))?;
+            let after = relative.strip_prefix(&*name.plain).or_else(|| relative.strip_prefix(&*name.sent))?;
             let slices_at = text.len() - after.len();
             let (slices, after) = grammar::slices(after, slices_at)?;
             if !slices.is_empty() && slices.len() != name.rank {
