@@ -281,7 +281,7 @@ fn the_server_outlives_damaged_files() {
             let answer = beginning(&server, &format!("/opendap/{name}{rest}"), most);
             assert!(started.elapsed() < PATIENCE, "{name}{rest}: {:?}", started.elapsed());
             assert_ne!(answer.status, 0, "{name}{rest}: no answer");
-            let text = answer.text();
+            let text = String::from_utf8_lossy(&answer.body);
             assert!(!text.contains("a defect of the server"), "{name}{rest}: {text}");
             assert!(!text.contains(dir.path().to_str().unwrap()), "{name}{rest} shows a path: {text}");
             if answer.status == 200 {

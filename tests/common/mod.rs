@@ -137,6 +137,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// A chunked body ended properly; true for others.
+    pub(crate) complete: bool,
 }
 
 impl Answer {
@@ -145,8 +147,9 @@ impl Answer {
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         let body = bytes.get(end + 4..).unwrap_or_default();
-        let body = if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
-        Self { status, head, body }
+        let chunked = head.contains("transfer-encoding: chunked");
+        let (body, complete) = if chunked { unchunked(body) } else { (body.to_vec(), true) };
+        Self { status, head, body, complete }
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -155,22 +158,23 @@ impl Answer {
     }
 
     pub(crate) fn text(&self) -> String {
+        assert!(self.complete, "the answer was cut");
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-/// The content of a chunked body, which must end properly.
-fn unchunked(mut body: &[u8]) -> Vec<u8> {
+/// The content of a chunked body, and whether it ended properly.
+fn unchunked(mut body: &[u8]) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
-    loop {
-        let line = body.windows(2).position(|w| w == b"\r\n").expect("a chunk's length");
+    while let Some(line) = body.windows(2).position(|w| w == b"\r\n") {
         let len = usize::from_str_radix(std::str::from_utf8(&body[..line]).unwrap(), 16).unwrap();
         let chunk = &body[line + 2..];
         if len == 0 {
-            assert_eq!(chunk, b"\r\n", "the end of the body");
-            return all;
+            return (all, chunk == b"\r\n");
         }
-        all.extend_from_slice(&chunk[..len]);
-        body = chunk[len..].strip_prefix(b"\r\n").expect("the end of a chunk");
+        all.extend_from_slice(&chunk[..len.min(chunk.len())]);
+        let Some(rest) = chunk.get(len..).and_then(|c| c.strip_prefix(b"\r\n")) else { break };
+        body = rest;
     }
+    (all, false)
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use cdm::{
-    Attribute, Attributes, BlockStream, DataType, Dataset, Dimension, Error, FullName, Group, RecordType,
-    Result, Selection, Slice, Source, Variable, Version,
+    Attribute, Attributes, BlockStream, DataType, Dataset, Dimension, Error, ErrorKind, FullName, Group,
+    RecordType, Result, Selection, Slice, Source, Variable, Version,
 };
 use futures::{FutureExt, StreamExt, stream};
 
@@ -292,7 +292,9 @@ fn unreadable(source: &Arc<dyn Source>, name: &FullName, variable: &Variable) ->
         return None;
     }
     let nothing = Selection::new(vec![Vec::new(); variable.dimensions.len()], &variable.shape()).ok()?;
-    source.read(name, &nothing).next().now_or_never().flatten()?.err()
+    let reason = source.read(name, &nothing).next().now_or_never().flatten()?.err()?;
+    // Other failures may pass, or are of this reading alone: they are told to who reads.
+    matches!(reason.kind(), ErrorKind::Unsupported | ErrorKind::Forbidden).then_some(reason)
 }
 
 /// `None` for what DAP2 cannot express (section 5.5).
