@@ -197,9 +197,6 @@ impl Lint<'_> {
         for value in &attribute.children {
             assert_eq!((value.tag.as_str(), value.attributes.len(), value.children.len()), ("Value", 0, 0));
         }
-        if texts == [""] {
-            return; // an attribute without values
-        }
         for text in texts {
             match kind {
                 "String" => {}

@@ -42,9 +42,9 @@ def ascii_name(name):
 
 def stored(view):
     """Storage types to the types of the data model."""
-    made = {"attributes": view["attributes"], "variables": {}}
+    made = {"attributes": {p: _stored_attributes(a) for p, a in view["attributes"].items()}, "variables": {}}
     for path, variable in view["variables"].items():
-        variable = dict(variable)
+        variable = {**variable, "attributes": _stored_attributes(variable["attributes"])}
         if variable["dtype"] == "f2":
             variable["dtype"] = "f4"
             if variable["values"] is not None:
@@ -53,6 +53,13 @@ def stored(view):
             variable["dtype"] = "u1"
         made["variables"][path] = variable
     return made
+
+
+def _stored_attributes(attributes):
+    """Half floats are 32-bit floats, booleans UInt8."""
+    served = {"e": "f4", "?": "u1"}
+    kinds = {name: getattr(getattr(value, "dtype", None), "char", "") for name, value in attributes.items()}
+    return {n: v.astype(served[kinds[n]]) if kinds[n] in served else v for n, v in attributes.items()}
 
 
 def dap4(view):

@@ -124,7 +124,7 @@ def _attributes(item):
         except Exception:  # no numpy form
             continue
         if isinstance(value, h5py.Empty):
-            continue
+            value = np.empty(0, value.dtype)
         if isinstance(value, (h5py.Reference, h5py.RegionReference)):
             continue
         kept[name] = view.attribute(value)
