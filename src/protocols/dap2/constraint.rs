@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use cdm::{Error, ErrorKind, Result};
+use cdm::{Error, ErrorKind, Result, filter::Relation};
 use nom::{
     IResult, Parser,
     branch::alt,
@@ -112,25 +112,6 @@ pub enum Operand {
     Real(f64),
     /// A quoted text.
     Text(String),
-}
-
-/// Comparison operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// `=`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    LessOrEqual,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterOrEqual,
-    /// `=~`
-    Matches,
 }
 
 /// A place in the constraint, kept as the distance from its end. Trees that differ in places only are equal.
@@ -520,7 +501,7 @@ impl fmt::Display for Clause {
         match self {
             Self::Call(call) => write!(f, "{call}"),
             Self::Comparison { left, relation, right } => {
-                write!(f, "{left}{relation}")?;
+                write!(f, "{left}{}", symbol(*relation))?;
                 if let [one] = right.as_slice() {
                     return write!(f, "{one}");
                 }
@@ -565,17 +546,16 @@ impl fmt::Display for Operand {
     }
 }
 
-impl fmt::Display for Relation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Equal => "=",
-            Self::NotEqual => "!=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::Matches => "=~",
-        })
+/// As it is written between two values.
+fn symbol(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Equal => "=",
+        Relation::NotEqual => "!=",
+        Relation::Less => "<",
+        Relation::LessOrEqual => "<=",
+        Relation::Greater => ">",
+        Relation::GreaterOrEqual => ">=",
+        Relation::Matches => "=~",
     }
 }
 

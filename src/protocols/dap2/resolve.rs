@@ -15,7 +15,7 @@ use cdm::{
 };
 
 use super::{
-    constraint::{self, At, Clause, Constraint, Operand, Path, Relation, Step},
+    constraint::{self, At, Clause, Constraint, Operand, Path, Step},
     names,
     view::View,
 };
@@ -444,7 +444,7 @@ impl Resolver<'_> {
             let sequence = sequence.ok_or_else(|| {
                 Error::bad_request(format!("the selection &{clause} names no member of a sequence"))
             })?;
-            filters.entry(sequence).or_default().push(Comparison { left, op: op(*relation), right });
+            filters.entry(sequence).or_default().push(Comparison { left, op: *relation, right });
         }
         Ok(filters)
     }
@@ -534,18 +534,6 @@ fn print(slice: &constraint::Slice) -> String {
     match slice.stop {
         Some(stop) => format!("[{}:{}:{stop}]", slice.start, slice.stride),
         None => format!("[{}:{}:*]", slice.start, slice.stride),
-    }
-}
-
-fn op(relation: Relation) -> filter::Relation {
-    match relation {
-        Relation::Equal => filter::Relation::Equal,
-        Relation::NotEqual => filter::Relation::NotEqual,
-        Relation::Less => filter::Relation::Less,
-        Relation::LessOrEqual => filter::Relation::LessOrEqual,
-        Relation::Greater => filter::Relation::Greater,
-        Relation::GreaterOrEqual => filter::Relation::GreaterOrEqual,
-        Relation::Matches => filter::Relation::Matches,
     }
 }
 
