@@ -191,7 +191,7 @@ fn name(raw: &str) -> String {
     for (i, c) in raw.chars().enumerate() {
         let special = match c {
             '0'..='9' => i == 0,
-            '_' | '.' | '-' | '+' | '@' | '/' => false,
+            '_' | '.' | '-' | '+' | '@' | '/' | '%' => false,
             c => c.is_ascii() && !c.is_ascii_alphanumeric(),
         };
         if special {
