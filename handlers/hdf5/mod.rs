@@ -1,6 +1,6 @@
 //! HDF5 and netCDF-4: files as netCDF-C 4.10 presents them, read without any C library.
 //!
-//! [`format`] reads the file format; the modules beside it make the model's dataset of it. Metadata are
+//! [`mod@format`] reads the file format; the modules beside it make the model's dataset of it. Metadata are
 //! read at open, all of them; values come through the chunk engine.
 //!
 //! Where netCDF-C refuses a file or leaves a variable out, this handler shows what can be shown: object
