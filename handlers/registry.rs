@@ -51,16 +51,22 @@ impl Registry {
         &self.engine
     }
 
+    /// The first format that recognises `object`.
+    ///
+    /// # Errors
+    /// `Unsupported` when none does.
+    pub async fn recognize(&self, object: &Object) -> Result<&Arc<dyn Format>> {
+        let len = object.size.min(HEAD_LEN);
+        let head = if len == 0 { bytes::Bytes::new() } else { object.read(0..len).await? };
+        let found = self.formats.iter().find(|f| f.recognizes(object, &head));
+        found.ok_or_else(|| Error::unsupported("not a netCDF or HDF5 file"))
+    }
+
     /// Opens `object` with the first format that recognises it.
     ///
     /// # Errors
     /// `Unsupported` when none does; else what the format says.
     pub async fn open(&self, object: Object) -> Result<Arc<dyn Source>> {
-        let len = object.size.min(HEAD_LEN);
-        let head = if len == 0 { bytes::Bytes::new() } else { object.read(0..len).await? };
-        match self.formats.iter().find(|f| f.recognizes(&object, &head)) {
-            Some(format) => format.open(object, self).await,
-            None => Err(Error::unsupported("not a netCDF or HDF5 file")),
-        }
+        self.recognize(&object).await?.open(object, self).await
     }
 }

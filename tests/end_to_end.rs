@@ -294,12 +294,13 @@ fn commands_have_exit_codes_and_clear_errors() {
     assert_eq!((code, rows.as_array().unwrap().len()), (1, 4), "garbage is listed as unreadable: {stdout}");
     assert_eq!(rows[0]["format"], serde_json::Value::Null);
     fs::create_dir(dir.path().join("good")).unwrap();
-    fs::write(dir.path().join("good/a.nc"), b"CDF\x01\0\0\0\0\0\0\0\0").unwrap();
+    fs::write(dir.path().join("good/a.nc"), SAMPLE).unwrap();
     let (code, stdout, _) = run(&["ls", "good"]);
-    assert_eq!(
-        (code, stdout.split_whitespace().collect::<Vec<_>>().join(" ").as_str()),
-        (0, "12 netCDF-3 a.nc")
-    );
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!((code, words(&stdout)), (0, format!("{} netCDF-3 a.nc", SAMPLE.len())));
+    fs::write(dir.path().join("good/a.nc"), &SAMPLE[..SAMPLE.len() / 2]).unwrap();
+    let (code, stdout, _) = run(&["ls", "good"]);
+    assert!(code == 1 && words(&stdout).contains("unreadable a.nc"), "a truncated file: {stdout}");
     let (code, _, stderr) = run(&["cat", "digits.nc"]);
     assert!(code == 1 && stderr.starts_with("thalweg: "), "{stderr}");
 }

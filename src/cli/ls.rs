@@ -1,4 +1,4 @@
-//! `thalweg ls`: the datasets in a folder, found by name, their format by their first bytes.
+//! `thalweg ls`: the datasets in a folder, found by name and opened: what cannot be read is said to be so.
 
 use std::{
     io::{self, Write},
@@ -7,6 +7,7 @@ use std::{
 
 use cdm::Result;
 use clap::Args;
+use handlers::Registry;
 use serde::Serialize;
 
 use super::{Failure, block_on, registry};
@@ -14,9 +15,6 @@ use crate::{
     catalog::{Catalog, DatasetName},
     config::Limits,
 };
-
-/// Bytes that tell formats apart: the signature of netCDF-3, and of HDF5 without a user block.
-const HEAD_LEN: u64 = 8;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -32,7 +30,7 @@ pub(super) struct Arguments {
 struct Row {
     name: String,
     size: u64,
-    /// What the first bytes say; `None`: not a format that is served, or unreadable.
+    /// `None`: not a format that is served, or unreadable.
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -40,8 +38,9 @@ struct Row {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rows = block_on(async {
-        let catalog = Catalog::new(std::slice::from_ref(&arguments.path), 1, registry(&Limits::default()))?;
-        Ok(rows(&catalog).await?)
+        let registry = registry(&Limits::default());
+        let catalog = Catalog::new(std::slice::from_ref(&arguments.path), 1, registry.clone())?;
+        Ok(rows(&catalog, &registry).await?)
     })?;
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -62,16 +61,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Every dataset below the top, folder by folder.
-async fn rows(catalog: &Catalog) -> Result<Vec<Row>> {
+async fn rows(catalog: &Catalog, registry: &Registry) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut waiting = vec![DatasetName::top()];
     while let Some(folder) = waiting.pop() {
         let listing = catalog.list(&folder).await?;
         for entry in &listing.datasets {
             let name = folder.join(&entry.name);
-            let (format, problem) = match format(catalog, &name).await {
-                Ok(Some(format)) => (Some(format), None),
-                Ok(None) => (None, Some("neither netCDF nor HDF5".to_owned())),
+            let (format, problem) = match format(catalog, registry, &name).await {
+                Ok(format) => (Some(format), None),
                 Err(e) => (None, Some(e.to_string())),
             };
             rows.push(Row { name: name.to_string(), size: entry.size, format, problem });
@@ -81,30 +79,10 @@ async fn rows(catalog: &Catalog) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-async fn format(catalog: &Catalog, name: &DatasetName) -> Result<Option<&'static str>> {
+/// The format of a dataset whose description can be read.
+async fn format(catalog: &Catalog, registry: &Registry, name: &DatasetName) -> Result<&'static str> {
     let object = catalog.object(name).await?;
-    if object.size < HEAD_LEN {
-        return Ok(None);
-    }
-    let head = object.read(0..HEAD_LEN).await?;
-    if let Some(found) = signature(&head) {
-        return Ok(Some(found));
-    }
-    // HDF5 may begin after a user block of 512 bytes, 1024, 2048 ...
-    let mut at = 512_u64;
-    while at.saturating_add(HEAD_LEN) <= object.size.min(1 << 20) {
-        if signature(&object.read(at..at + HEAD_LEN).await?) == Some("HDF5") {
-            return Ok(Some("HDF5"));
-        }
-        at *= 2;
-    }
-    Ok(None)
-}
-
-fn signature(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [b'C', b'D', b'F', 1 | 2 | 5, ..] => Some("netCDF-3"),
-        b"\x89HDF\r\n\x1a\n" => Some("HDF5"),
-        _ => None,
-    }
+    let format = registry.recognize(&object).await?;
+    format.open(object, registry).await?;
+    Ok(format.name())
 }

@@ -255,9 +255,16 @@ impl Display for Predicate {
 impl Display for Operand {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            // A lone quoted step would read as a text.
-            Self::Member(path) if path.steps.len() == 1 && !path.absolute => {
-                path.steps.iter().try_for_each(|s| escaped(f, &s.name))
+            // A quote at the beginning would read as a text.
+            Self::Member(path) if !path.absolute => {
+                path.steps.iter().enumerate().try_for_each(|(i, step)| {
+                    f.write_str(match (i, step.joint) {
+                        (0, _) => "",
+                        (_, Joint::Slash) => "/",
+                        (_, Joint::Dot) => ".",
+                    })?;
+                    escaped(f, &step.name)
+                })
             }
             Self::Member(path) => path.fmt(f),
             Self::Integer(i) => write!(f, "{i}"),
