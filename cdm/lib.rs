@@ -32,6 +32,7 @@ pub mod model;
 pub mod records;
 pub mod selection;
 pub mod source;
+pub mod stored;
 pub mod subset;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -44,4 +45,5 @@ pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use model::{Dataset, Dimension, FullName, Group, TypeDefinition, Variable};
 pub use selection::{Selection, Slice};
 pub use source::{BlockStream, Source, Version};
+pub use stored::{Encoding, StoredChunk, StoredChunks, StoredElement, StoredLayout};
 pub use value::{Value, values};

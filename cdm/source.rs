@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 
-use crate::{Block, Dataset, Error, FullName, Result, Selection};
+use crate::{Block, Dataset, Error, FullName, Result, Selection, StoredChunks};
 
 /// The values of one selection, block after block.
 pub type BlockStream = BoxStream<'static, Result<Block>>;
@@ -39,6 +39,12 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// Reads `selection` of `variable`. Errors (an unknown variable, a selection made for another
     /// shape, failing storage) are items of the stream.
     fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream;
+
+    /// How `variable` lies in storage, when it is stored chunks of just its values.
+    fn stored(&self, variable: &FullName) -> Option<Arc<dyn StoredChunks>> {
+        let _ = variable;
+        None
+    }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
@@ -50,6 +56,9 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     }
     fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
         (**self).read(variable, selection)
+    }
+    fn stored(&self, variable: &FullName) -> Option<Arc<dyn StoredChunks>> {
+        (**self).stored(variable)
     }
 }
 

@@ -3,14 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cdm::{Error, Result, Source};
 
-use crate::{chunked::Engine, storage::Object};
+use crate::{
+    chunked::Engine,
+    storage::{FileStatus, Object, Part, Place},
+};
 
 /// Bytes of an object's beginning that [`Format::recognizes`] is shown.
 pub const HEAD_LEN: u64 = 4096;
 
-/// A storage format.
+/// A storage format: of single objects, of folders, or of both.
 #[async_trait]
 pub trait Format: fmt::Debug + Send + Sync + 'static {
     /// For people and logs: `netCDF-3`.
@@ -20,8 +24,20 @@ pub trait Format: fmt::Debug + Send + Sync + 'static {
     /// this format. No I/O.
     fn recognizes(&self, object: &Object, head: &[u8]) -> bool;
 
-    /// Reads the metadata. Data is read later, by the Source.
-    async fn open(&self, object: Object, registry: &Registry) -> Result<Arc<dyn Source>>;
+    /// Reads the metadata. Data is read later, by the Source. `place` is where the object is, for formats
+    /// that refer to others.
+    async fn open(&self, object: Object, place: &Place, registry: &Registry) -> Result<Arc<dyn Source>>;
+
+    /// The objects, by path in a folder, any of which makes the folder a dataset of this format.
+    fn folder_marks(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Reads the metadata of the folder that `place` is, which holds one of the marks.
+    async fn open_folder(&self, place: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
+        let _ = registry;
+        Err(Error::unsupported(format!("{} is a folder", place.name)))
+    }
 }
 
 /// The formats in the order they are asked, and the engine they share.
@@ -51,22 +67,77 @@ impl Registry {
         &self.engine
     }
 
-    /// The first format that recognises `object`.
+    /// The format of an object that begins with `head` ([`HEAD_LEN`] bytes, or all there are).
     ///
     /// # Errors
-    /// `Unsupported` when none does.
-    pub async fn recognize(&self, object: &Object) -> Result<&Arc<dyn Format>> {
-        let len = object.size.min(HEAD_LEN);
-        let head = if len == 0 { bytes::Bytes::new() } else { object.read(0..len).await? };
-        let found = self.formats.iter().find(|f| f.recognizes(object, &head));
-        found.ok_or_else(|| Error::unsupported("not a netCDF or HDF5 file"))
+    /// `Unsupported` when none recognises it.
+    pub fn recognize(&self, object: &Object, head: &[u8]) -> Result<&Arc<dyn Format>> {
+        let found = self.formats.iter().find(|f| f.recognizes(object, head));
+        found.ok_or_else(|| Error::unsupported("not a file of any format that is read here"))
     }
 
-    /// Opens `object` with the first format that recognises it.
+    /// Opens `object`, which nothing else belongs to, with the first format that recognises it.
     ///
     /// # Errors
     /// `Unsupported` when none does; else what the format says.
     pub async fn open(&self, object: Object) -> Result<Arc<dyn Source>> {
-        self.recognize(&object).await?.open(object, self).await
+        let len = object.size.min(HEAD_LEN);
+        let head = if len == 0 { Bytes::new() } else { object.read(0..len).await? };
+        let place = Place::alone(Arc::clone(&object.name));
+        self.recognize(&object, &head)?.open(object, &place, self).await
+    }
+
+    /// What is at `place`, object or folder; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// What the store says; `Unsupported` when no format recognises an object.
+    pub async fn find(&self, place: &Place) -> Result<Option<Found>> {
+        if let Some((object, head)) = place.store.open(&place.path, Part::Head(HEAD_LEN)).await? {
+            let format = Arc::clone(self.recognize(&object, &head)?);
+            return Ok(Some(Found {
+                format,
+                object: Some(Object { name: Arc::clone(&place.name), ..object }),
+            }));
+        }
+        let found = self.mark_of(place).await?;
+        Ok(found.map(|(format, _)| Found { format, object: None }))
+    }
+
+    /// The format of the folder `place`, and the status of the object that shows it; `None` when it is not
+    /// a dataset.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn mark_of(&self, place: &Place) -> Result<Option<(Arc<dyn Format>, FileStatus)>> {
+        for format in self.formats.iter() {
+            for mark in format.folder_marks() {
+                if let Some(status) = place.store.stat(&place.inside(mark)).await? {
+                    return Ok(Some((Arc::clone(format), status)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Something that can be opened.
+#[derive(Debug)]
+pub struct Found {
+    /// The format that recognised it.
+    pub format: Arc<dyn Format>,
+    /// The object; `None` for a folder.
+    pub object: Option<Object>,
+}
+
+impl Found {
+    /// Reads its metadata; `place` is where it was found.
+    ///
+    /// # Errors
+    /// What the format says.
+    pub async fn open(self, place: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
+        match self.object {
+            Some(object) => self.format.open(object, place, registry).await,
+            None => self.format.open_folder(place, registry).await,
+        }
     }
 }

@@ -52,6 +52,10 @@ impl Elements for Numbers {
     fn decode(&self, raw: Bytes) -> Result<Block> {
         Ok(Block::Fixed(self.apply(raw)))
     }
+
+    fn stored_big_endian(&self) -> Option<bool> {
+        Some(matches!(self, Self::Swapped(_)) != cfg!(target_endian = "big"))
+    }
 }
 
 #[cfg(test)]

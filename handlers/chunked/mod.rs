@@ -7,8 +7,10 @@ mod cache;
 pub mod codecs;
 mod elements;
 mod engine;
+mod origin;
 pub mod plan;
 mod read;
+mod stored;
 mod strided;
 #[cfg(test)]
 mod tests;
@@ -20,16 +22,18 @@ use bytes::Bytes;
 use cdm::{Block, Result};
 
 use self::codecs::Pipeline;
-use crate::storage::Object;
+use crate::storage::{Object, Store};
 
 pub use elements::Numbers;
 pub use engine::{Engine, EngineOptions};
 
 /// Where one chunk's stored bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum ChunkLocation {
-    /// In the object.
+    /// Part of an object.
     Stored {
+        /// The object.
+        object: Arc<Object>,
         /// Byte offset in the object.
         offset: u64,
         /// Stored (encoded) byte length.
@@ -37,6 +41,15 @@ pub enum ChunkLocation {
         /// Bit `i` set: stage `i` of the pipeline (in encoding order) was skipped for this chunk.
         filter_mask: u32,
     },
+    /// An object of its own, which holds it if it was ever written.
+    Keyed {
+        /// Where the object is.
+        store: Arc<dyn Store>,
+        /// Its path there.
+        path: Arc<str>,
+    },
+    /// In the metadata already, encoded as any other chunk.
+    Encoded(Bytes),
     /// In the metadata already (HDF5 compact storage), never encoded.
     Inline(Bytes),
 }
@@ -54,6 +67,12 @@ pub trait Elements: fmt::Debug + Send + Sync + 'static {
     /// `raw` holds whole stored elements; the result as many elements of the model. Called on a thread
     /// that may block.
     fn decode(&self, raw: Bytes) -> Result<Block>;
+
+    /// Whether the most significant byte comes first, when elements are stored as numbers of the model's
+    /// type.
+    fn stored_big_endian(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// One array in chunks. A contiguous array is one unencoded chunk; the engine reads parts of unencoded
@@ -62,8 +81,8 @@ pub trait Elements: fmt::Debug + Send + Sync + 'static {
 pub struct ChunkedArray {
     /// For error messages: the variable's full name.
     pub name: cdm::FullName,
-    /// The object the chunks are in.
-    pub object: Object,
+    /// What decoded chunks are kept under, together with the name: the identity of the dataset's version.
+    pub version: Arc<str>,
     /// Elements per axis.
     pub shape: Vec<u64>,
     /// Elements of a chunk per axis, none 0; edge chunks are stored whole.
@@ -88,7 +107,7 @@ impl ChunkedArray {
 }
 
 /// The index of an array of one chunk: contiguous or compact storage, or none at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct OneChunk(pub Option<ChunkLocation>);
 
 #[async_trait]

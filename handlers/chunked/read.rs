@@ -18,10 +18,11 @@ use super::{
     ChunkLocation, ChunkedArray,
     cache::ChunkKey,
     engine::Engine,
+    origin::{Origin, fetch},
     plan::{Band, Run},
     strided::{Extent, scatter},
 };
-use crate::storage::blocking;
+use crate::storage::{Object, blocking};
 
 /// A decoded chunk is never larger.
 const LARGEST_CHUNK: u64 = 256 << 20;
@@ -46,11 +47,20 @@ struct Needed {
     parts: Vec<Vec<Run>>,
 }
 
-/// An encoded chunk.
+/// Part of an unencoded chunk.
+#[derive(Debug)]
+struct Piece {
+    part: Vec<Run>,
+    object: Arc<Object>,
+    /// Where the chunk is in the object.
+    chunk: Range<u64>,
+}
+
+/// A chunk that is fetched whole and decoded.
 #[derive(Debug)]
 struct Encoded {
     chunk: Vec<u64>,
-    range: Range<u64>,
+    origin: Origin,
     filter_mask: u32,
     parts: Vec<Vec<Run>>,
     /// It goes through the cache.
@@ -125,7 +135,7 @@ impl BandRead {
         {
             return Ok(raw);
         }
-        let fill = needed.iter().any(|n| n.location.is_none());
+        let fill = needed.iter().any(|n| matches!(n.location, None | Some(ChunkLocation::Keyed { .. })));
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = self.blank(fill)?;
         let (mut encoded, mut pieces) = (Vec::new(), Vec::new());
         let mut keepers = self.keepers();
@@ -135,15 +145,16 @@ impl BandRead {
                 Some(ChunkLocation::Inline(bytes)) => {
                     parts.iter().try_for_each(|p| self.scatter(p, (&bytes, 0)))?;
                 }
-                Some(ChunkLocation::Stored { offset, len, filter_mask }) => {
+                Some(ChunkLocation::Stored { object, offset, len, .. }) if self.array.pipeline.is_empty() => {
                     let range = self.stored(&chunk, offset, len)?;
-                    if self.array.pipeline.is_empty() {
-                        pieces.extend(parts.into_iter().map(|p| (p, range.clone())));
-                    } else {
-                        let keep = keepers > 0 && self.is_worth_keeping(&parts);
-                        keepers -= usize::from(keep);
-                        encoded.push(Encoded { chunk, range, filter_mask, parts, keep });
-                    }
+                    let piece = |part| Piece { part, object: Arc::clone(&object), chunk: range.clone() };
+                    pieces.extend(parts.into_iter().map(piece));
+                }
+                Some(location) => {
+                    let keep = keepers > 0 && self.is_worth_keeping(&parts);
+                    keepers -= usize::from(keep);
+                    let (origin, filter_mask) = self.origin(&chunk, location)?;
+                    encoded.push(Encoded { chunk, origin, filter_mask, parts, keep });
                 }
             }
         }
@@ -165,17 +176,17 @@ impl BandRead {
         let found = match &needed.location {
             None => return self.blank(true).map(|b| Some(b.into())),
             Some(ChunkLocation::Inline(bytes)) => slice(bytes.clone()),
-            Some(ChunkLocation::Stored { offset, len, filter_mask }) => {
+            Some(ChunkLocation::Stored { object, offset, len, .. }) if self.array.pipeline.is_empty() => {
                 let range = self.stored(&needed.chunk, *offset, *len)?;
-                if self.array.pipeline.is_empty() {
-                    let range = piece_range(&extent, &range).within(|| self.place(&needed.chunk))?;
-                    let read = self.array.object.read(range).await;
-                    return read.within(|| self.place(&needed.chunk)).map(Some);
-                }
+                let range = piece_range(&extent, &range).within(|| self.place(&needed.chunk))?;
+                return object.read(range).await.within(|| self.place(&needed.chunk)).map(Some);
+            }
+            Some(location) => {
+                let (origin, filter_mask) = self.origin(&needed.chunk, location.clone())?;
                 let encoded = Encoded {
                     chunk: needed.chunk.clone(),
-                    range,
-                    filter_mask: *filter_mask,
+                    origin,
+                    filter_mask,
                     parts: vec![part.to_vec()],
                     keep: self.is_worth_keeping(&needed.parts),
                 };
@@ -194,13 +205,13 @@ impl BandRead {
     }
 
     /// Fetches and scatters parts of unencoded chunks: near ones with one read, sparse ones piece by piece.
-    async fn read_pieces(&self, mut waiting: Vec<(Vec<Run>, Range<u64>)>) -> Result<()> {
+    async fn read_pieces(&self, mut waiting: Vec<Piece>) -> Result<()> {
         waiting.reverse();
         while !waiting.is_empty() {
-            let (mut batch, mut ranges, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+            let (mut batch, mut origins, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
             while bytes < BATCH
                 && batch.len() < BATCH_PIECES
-                && let Some((part, chunk)) = waiting.pop()
+                && let Some(Piece { part, object, chunk }) = waiting.pop()
             {
                 let extent = self.extent(&part);
                 let cover = extent.end - extent.start;
@@ -209,19 +220,24 @@ impl BandRead {
                     && !extent.is_contiguous()
                     && let Some((first, second)) = halves(&part)
                 {
-                    waiting.push((second, chunk.clone()));
-                    waiting.push((first, chunk));
+                    let half = |part| Piece { part, object: Arc::clone(&object), chunk: chunk.clone() };
+                    waiting.extend([half(second), half(first)]);
                     continue;
                 }
-                ranges.push(piece_range(&extent, &chunk).within(|| &self.array.name)?);
+                let range = piece_range(&extent, &chunk).within(|| &self.array.name)?;
+                origins.push(Origin::Range(object, range));
                 bytes = bytes.saturating_add(cover);
                 batch.push((part, extent.start));
             }
-            let found = self.array.object.read_ranges(&ranges).await.within(|| &self.array.name)?;
+            let found = fetch(&origins.iter().collect::<Vec<_>>(), 0).await.within(|| &self.array.name)?;
             let this = self.clone();
             blocking(move || {
-                let all = batch.iter().zip(&found);
-                all.into_iter().try_for_each(|((part, start), bytes)| this.scatter(part, (bytes, *start)))
+                for ((part, start), bytes) in batch.iter().zip(&found) {
+                    if let Some(bytes) = bytes {
+                        this.scatter(part, (bytes, *start))?;
+                    }
+                }
+                Ok(())
             })
             .await?;
         }
@@ -238,12 +254,12 @@ impl BandRead {
                 together.push(chunk);
             }
         }
-        together.sort_by_key(|c| c.range.start);
+        together.sort_by_key(|c| c.origin.position());
         let chunk_len = self.chunk_len()?;
         let mut jobs = alone;
         let (mut job, mut stored, mut decoded) = (Vec::new(), 0, 0);
         for chunk in together {
-            stored += chunk.range.end - chunk.range.start;
+            stored += chunk.origin.byte_len().unwrap_or(chunk_len);
             decoded += chunk_len;
             job.push(chunk);
             if stored >= JOB || decoded >= JOB {
@@ -264,12 +280,14 @@ impl BandRead {
             let bytes = self.decoded(one).await?;
             return blocking(move || job_parts(&job).try_for_each(|p| self.scatter(p, (&bytes, 0)))).await;
         }
-        let ranges: Vec<_> = job.iter().map(|c| c.range.clone()).collect();
-        let stored = self.array.object.read_ranges(&ranges).await.within(|| &self.array.name)?;
+        let origins: Vec<_> = job.iter().map(|c| &c.origin).collect();
+        let stored = fetch(&origins, self.largest_stored()?).await.within(|| &self.array.name)?;
         let decoder = self.engine.decoder().await?;
         blocking(move || {
             let _decoder = decoder;
             for (chunk, stored) in job.iter().zip(stored) {
+                // The band is of fill values already.
+                let Some(stored) = stored else { continue };
                 let bytes = self.decode(&chunk.chunk, stored, chunk.filter_mask)?;
                 chunk.parts.iter().try_for_each(|p| self.scatter(p, (&bytes, 0)))?;
             }
@@ -283,9 +301,10 @@ impl BandRead {
         if let Some(bytes) = self.peek(encoded) {
             return Ok(bytes);
         }
-        let fetch = || async {
-            let stored = self.array.object.read(encoded.range.clone()).await;
-            let stored = stored.within(|| self.place(&encoded.chunk))?;
+        let whole = || async {
+            let stored = fetch(&[&encoded.origin], self.largest_stored()?).await;
+            let stored = stored.within(|| self.place(&encoded.chunk))?.pop().flatten();
+            let Some(stored) = stored else { return self.filled() };
             let decoder = self.engine.decoder().await?;
             let (this, chunk, mask) = (self.clone(), encoded.chunk.clone(), encoded.filter_mask);
             blocking(move || {
@@ -295,9 +314,10 @@ impl BandRead {
             .await
         };
         if encoded.keep {
-            self.engine.cache().chunk(self.key(encoded), self.chunk_len()?, fetch).await
+            let lifetime = encoded.origin.lifetime();
+            self.engine.cache().chunk(self.key(encoded), self.chunk_len()?, lifetime, whole).await
         } else {
-            fetch().await
+            whole().await
         }
     }
 
@@ -329,7 +349,7 @@ impl BandRead {
 
     fn key(&self, encoded: &Encoded) -> ChunkKey {
         ChunkKey {
-            version: Arc::clone(&self.array.object.version.identity),
+            version: Arc::clone(&self.array.version),
             variable: self.array.name.clone(),
             chunk: encoded.chunk.clone(),
         }
@@ -355,13 +375,36 @@ impl BandRead {
     fn stored(&self, chunk: &[u64], offset: u64, len: u64) -> Result<Range<u64>> {
         let end = offset.checked_add(len);
         let end = end.ok_or_else(|| Error::corrupt("lies beyond any file").within(self.place(chunk)))?;
-        // No codec expands what it cannot compress by more than a little.
-        if !self.array.pipeline.is_empty() && len > self.chunk_len()?.saturating_mul(2).saturating_add(CHEAP)
-        {
+        if !self.array.pipeline.is_empty() && len > self.largest_stored()? {
             let message = format!("is stored in {len} bytes, more than it can need");
             return Err(Error::corrupt(message).within(self.place(chunk)));
         }
         Ok(offset..end)
+    }
+
+    /// Where an encoded chunk's bytes come from, and which stages it skipped.
+    fn origin(&self, chunk: &[u64], location: ChunkLocation) -> Result<(Origin, u32)> {
+        Ok(match location {
+            ChunkLocation::Stored { object, offset, len, filter_mask } => {
+                (Origin::Range(object, self.stored(chunk, offset, len)?), filter_mask)
+            }
+            ChunkLocation::Keyed { store, path } => (Origin::Key(store, path), 0),
+            ChunkLocation::Encoded(bytes) => (Origin::Here(bytes), 0),
+            // Never encoded: every stage was skipped.
+            ChunkLocation::Inline(bytes) => (Origin::Here(bytes), u32::MAX),
+        })
+    }
+
+    /// Bytes a stored chunk may have: no codec expands what it cannot compress by more than a little.
+    fn largest_stored(&self) -> Result<u64> {
+        Ok(self.chunk_len()?.saturating_mul(2).saturating_add(CHEAP))
+    }
+
+    /// A chunk that was never written.
+    fn filled(&self) -> Result<Bytes> {
+        let len = usize::try_from(self.chunk_len()?)
+            .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
+        self.of_fill(len).map(Bytes::from)
     }
 
     /// Bytes of one decoded chunk of an encoded array.
@@ -377,14 +420,19 @@ impl BandRead {
 
     /// A buffer for the band, of fill values where that matters.
     fn blank(&self, fill: bool) -> Result<Vec<u8>> {
+        if fill { self.of_fill(self.len) } else { Ok(vec![0; self.len]) }
+    }
+
+    /// So many bytes of fill values.
+    fn of_fill(&self, len: usize) -> Result<Vec<u8>> {
         let value = &self.array.fill;
-        if !fill || value.iter().all(|&b| b == 0) {
-            return Ok(vec![0; self.len]);
+        if value.iter().all(|&b| b == 0) {
+            return Ok(vec![0; len]);
         }
         if value.len() != self.array.stored_size {
             return Err(Error::internal("a fill value of another size than the elements"));
         }
-        Ok(value.repeat(self.len / self.array.stored_size))
+        Ok(value.repeat(len / self.array.stored_size))
     }
 
     fn place(&self, chunk: &[u64]) -> String {

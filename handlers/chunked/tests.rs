@@ -68,7 +68,7 @@ struct Made {
 /// An array of numbered elements; every `hole`-th chunk was never written.
 fn made(shape: &[u64], chunk_shape: &[u64], size: usize, encoded: bool, hole: usize, fault: Fault) -> Made {
     let grid: Vec<u64> = shape.iter().zip(chunk_shape).map(|(s, c)| s.div_ceil(*c)).collect();
-    let (mut file, mut table, mut missing) = (vec![9_u8; 7], HashMap::new(), Vec::new());
+    let (mut file, mut places, mut missing) = (vec![9_u8; 7], HashMap::new(), Vec::new());
     for (n, chunk) in naive(&Selection::all(&grid)).into_iter().enumerate() {
         if hole > 0 && n % hole == hole - 1 {
             missing.push(chunk);
@@ -84,18 +84,22 @@ fn made(shape: &[u64], chunk_shape: &[u64], size: usize, encoded: bool, hole: us
         if encoded {
             bytes = b"inv".iter().copied().chain(bytes.into_iter().map(|b| !b)).collect();
         }
-        let location =
-            ChunkLocation::Stored { offset: file.len() as u64, len: bytes.len() as u64, filter_mask: 0 };
-        table.insert(chunk, location);
+        places.insert(chunk, (file.len() as u64, bytes.len() as u64));
         file.extend(bytes);
         file.extend([7; 3]);
     }
     let (object, faulty) = Faulty::wrap(MemoryObject::object("made", file), fault);
+    let (version, object) = (Arc::clone(&object.version.identity), Arc::new(object));
+    let stored = |(offset, len)| {
+        let object = Arc::clone(&object);
+        ChunkLocation::Stored { object, offset, len, filter_mask: 0 }
+    };
+    let table = places.into_iter().map(|(chunk, place)| (chunk, stored(place))).collect();
     let codec = Arc::new(Inverted::default());
     let stages: Vec<Arc<dyn Codec>> = if encoded { vec![Arc::clone(&codec) as _] } else { vec![] };
     let array = ChunkedArray {
         name: FullName::new("/v"),
-        object,
+        version,
         shape: shape.to_vec(),
         chunk_shape: chunk_shape.to_vec(),
         stored_size: size,
@@ -285,8 +289,9 @@ async fn a_chunk_beyond_the_object_is_corrupt() {
         for encoded in [false, true] {
             let mut array =
                 Arc::into_inner(made(&[4, 10], &[4, 10], 4, encoded, 0, Fault::None).array).unwrap();
-            array.object = MemoryObject::object("short", vec![0; 120]);
-            array.index = Arc::new(OneChunk(Some(ChunkLocation::Stored { offset, len, filter_mask: 0 })));
+            let object = Arc::new(MemoryObject::object("short", vec![0; 120]));
+            let location = ChunkLocation::Stored { object, offset, len, filter_mask: 0 };
+            array.index = Arc::new(OneChunk(Some(location)));
             let error = read(&engine(1000, 0, 1 << 20), &Arc::new(array), &Selection::all(&[4, 10])).await;
             assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt);
         }

@@ -26,7 +26,7 @@ use crate::{
 /// `Unsupported` for an unknown filter or type; `Forbidden` for data kept in other files.
 pub(super) fn array(
     name: FullName,
-    object: &Object,
+    object: &Arc<Object>,
     info: &Arc<DatasetInfo>,
     heaps: &Heaps,
 ) -> Result<ChunkedArray> {
@@ -59,6 +59,7 @@ pub(super) fn array(
     let bytes = elements.checked_mul(per_element).and_then(|n| n.checked_mul(stored_size as u64));
     let index = DatasetChunks {
         file: heaps.file.clone(),
+        object: Arc::clone(object),
         rank: outer.len(),
         bytes: bytes.ok_or_else(|| Error::corrupt("a dataset of more than 2^64 bytes"))?,
         info: Arc::clone(info),
@@ -68,7 +69,7 @@ pub(super) fn array(
     let fill = info.fill.value.as_ref().and_then(|v| v.get(..stored_size).map(|_| v.slice(..stored_size)));
     Ok(ChunkedArray {
         name,
-        object: object.clone(),
+        version: Arc::clone(&object.version.identity),
         shape,
         chunk_shape,
         stored_size,
@@ -87,6 +88,7 @@ fn elsewhere(what: &str) -> Error {
 #[derive(Debug)]
 struct DatasetChunks {
     file: File,
+    object: Arc<Object>,
     info: Arc<DatasetInfo>,
     /// Axes of the dataspace; further ones are the datatype's, never divided.
     rank: usize,
@@ -128,14 +130,21 @@ impl ChunkIndex for DatasetChunks {
                 if *size < self.bytes {
                     return Err(Error::corrupt("contiguous data shorter than the dataset"));
                 }
-                whole(Some(ChunkLocation::Stored { offset: *offset, len: self.bytes, filter_mask: 0 }))
+                let object = Arc::clone(&self.object);
+                whole(Some(ChunkLocation::Stored {
+                    object,
+                    offset: *offset,
+                    len: self.bytes,
+                    filter_mask: 0,
+                }))
             }
             Layout::Chunked(_) => {
                 let table = self.table().await?;
                 let find = |chunk: &Vec<u64>| {
                     let stored = table.locate(chunk.get(..self.rank)?)?;
                     let (offset, len, filter_mask) = (stored.offset, stored.len, stored.filter_mask);
-                    Some(ChunkLocation::Stored { offset, len, filter_mask })
+                    let object = Arc::clone(&self.object);
+                    Some(ChunkLocation::Stored { object, offset, len, filter_mask })
                 };
                 Ok(chunks.iter().map(find).collect())
             }

@@ -367,6 +367,14 @@ impl Elements for StoredElements {
     fn decode(&self, raw: Bytes) -> Result<Block> {
         self.decoder.decode(raw, Some(&self.heaps))
     }
+
+    fn stored_big_endian(&self) -> Option<bool> {
+        match self.decoder {
+            Decoder::Copy(_) => Some(cfg!(target_endian = "big")),
+            Decoder::Swap(_) => Some(cfg!(target_endian = "little")),
+            _ => None,
+        }
+    }
 }
 
 impl Heaps {

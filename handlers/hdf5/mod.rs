@@ -27,14 +27,18 @@ mod types;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cdm::{BlockStream, Dataset, Error, FullName, Result, Selection, Source, Version};
+use cdm::{BlockStream, Dataset, Error, FullName, Result, Selection, Source, StoredChunks, Version};
 use futures::{StreamExt, stream};
 
 use self::{
     format::{File, SIGNATURE},
     netcdf4::ValuesByName,
 };
-use crate::{Format, Registry, chunked::Engine, storage::Object};
+use crate::{
+    Format, Registry,
+    chunked::Engine,
+    storage::{Object, Place},
+};
 
 /// The HDF5 format.
 #[derive(Debug)]
@@ -54,13 +58,14 @@ impl Format for Hdf5 {
             .any(|at| head.get(at..).is_some_and(|rest| rest.starts_with(&SIGNATURE)))
     }
 
-    async fn open(&self, object: Object, registry: &Registry) -> Result<Arc<dyn Source>> {
+    async fn open(&self, object: Object, _: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
         let engine = Arc::clone(registry.engine());
         let read = tokio::task::spawn_blocking(move || {
             let file = File::open(object.clone())?;
+            let object = Arc::new(object);
             let (dataset, values) = netcdf4::read(&file, &object)?;
             file.forget_blocks();
-            Ok(Hdf5Source { dataset, version: object.version, values, engine })
+            Ok(Hdf5Source { dataset, version: object.version.clone(), values, engine })
         });
         let source: Result<Hdf5Source> =
             read.await.map_err(|e| Error::internal("reading metadata did not finish").with_source(e))?;
@@ -106,5 +111,11 @@ impl Source for Hdf5Source {
             Ok(blocks) => blocks,
             Err(e) => stream::once(async { Err(e) }).boxed(),
         }
+    }
+
+    fn stored(&self, variable: &FullName) -> Option<Arc<dyn StoredChunks>> {
+        let values = self.values.get(variable)?;
+        // What padding adds is nowhere stored.
+        values.padding.is_none().then_some(values.array.as_ref().ok()?)?.stored()
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Values {
 pub(super) type ValuesByName = HashMap<FullName, Values>;
 
 /// Reads all metadata of `file`. Blocks on storage.
-pub(super) fn read(file: &File, object: &Object) -> Result<(Dataset, ValuesByName)> {
+pub(super) fn read(file: &File, object: &Arc<Object>) -> Result<(Dataset, ValuesByName)> {
     let tree = Tree::read(file)?;
     let types = Types::collect(&tree);
     let heaps = Heaps { file: file.clone(), paths: Arc::new(tree.paths.clone()) };
@@ -62,7 +62,7 @@ struct Build<'a> {
     tree: &'a Tree,
     dimensions: &'a Dimensions,
     heaps: Heaps,
-    object: &'a Object,
+    object: &'a Arc<Object>,
     types: Types,
     values: ValuesByName,
 }

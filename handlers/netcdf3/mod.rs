@@ -18,7 +18,7 @@ use cdm::{Error, Result, Source};
 use crate::{
     Format, Registry,
     registry::HEAD_LEN,
-    storage::{Object, blocking},
+    storage::{Object, Place, blocking},
 };
 
 /// A header larger than this is not read.
@@ -38,7 +38,7 @@ impl Format for NetCdf3 {
         matches!(head, [b'C', b'D', b'F', 1 | 2 | 5, ..])
     }
 
-    async fn open(&self, object: Object, registry: &Registry) -> Result<Arc<dyn Source>> {
+    async fn open(&self, object: Object, _: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
         // A header does not say how long it is: twice as much until it is whole.
         let mut len = HEAD_LEN.min(object.size);
         loop {

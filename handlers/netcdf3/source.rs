@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{
-    BlockStream, Dataset, Dimension, Error, FullName, Group, Result, Selection, Source, Variable, Version,
-    source::failed,
+    BlockStream, Dataset, Dimension, Error, FullName, Group, Result, Selection, Source, StoredChunks,
+    Variable, Version, source::failed,
 };
 
 use super::{header::Header, layout::Layout};
@@ -44,6 +44,7 @@ impl NetCdf3Source {
             })
             .collect();
         let mut arrays = HashMap::new();
+        let file = Arc::new(object.clone());
         for (entry, place) in header.variables.iter().zip(&layout.variables) {
             let dimensions = entry.dimensions.iter().filter_map(|&id| {
                 let id = usize::try_from(id).ok()?;
@@ -53,12 +54,12 @@ impl NetCdf3Source {
                 attributes: entry.attributes.clone(),
                 ..Variable::new(Arc::clone(&entry.name), entry.data_type.clone(), dimensions.collect())
             };
-            let (chunk_shape, index) = chunks(entry.begin, place, &layout);
+            let (chunk_shape, index) = chunks(&file, entry.begin, place, &layout);
             let size = usize::try_from(place.element).unwrap_or(1);
             let name = root_name.join(&entry.name);
             let array = ChunkedArray {
                 name: name.clone(),
-                object: object.clone(),
+                version: Arc::clone(&object.version.identity),
                 shape: place.shape.clone(),
                 chunk_shape,
                 stored_size: size,
@@ -78,22 +79,32 @@ impl NetCdf3Source {
 }
 
 /// The chunks of a variable: one, or one per record where records are interleaved.
-fn chunks(begin: u64, place: &super::layout::Place, layout: &Layout) -> (Vec<u64>, Arc<dyn ChunkIndex>) {
+fn chunks(
+    object: &Arc<Object>,
+    begin: u64,
+    place: &super::layout::Place,
+    layout: &Layout,
+) -> (Vec<u64>, Arc<dyn ChunkIndex>) {
+    let object = Arc::clone(object);
     let mut chunk_shape: Vec<u64> = place.shape.iter().map(|&n| n.max(1)).collect();
     if place.is_record && layout.record_len != place.len {
         if let Some(first) = chunk_shape.first_mut() {
             *first = 1;
         }
-        return (chunk_shape, Arc::new(Records { begin, len: place.len, step: layout.record_len }));
+        return (chunk_shape, Arc::new(Records { object, begin, len: place.len, step: layout.record_len }));
     }
     // Checked against the file's length when the layout was made.
     let len = if place.is_record { place.len.saturating_mul(layout.record_count) } else { place.len };
-    (chunk_shape, Arc::new(OneChunk(Some(ChunkLocation::Stored { offset: begin, len, filter_mask: 0 }))))
+    (
+        chunk_shape,
+        Arc::new(OneChunk(Some(ChunkLocation::Stored { object, offset: begin, len, filter_mask: 0 }))),
+    )
 }
 
 /// One chunk per record.
 #[derive(Debug)]
 struct Records {
+    object: Arc<Object>,
     begin: u64,
     len: u64,
     step: u64,
@@ -106,7 +117,8 @@ impl ChunkIndex for Records {
             let record = chunk.first().copied().unwrap_or(0);
             let offset = record.checked_mul(self.step).and_then(|n| n.checked_add(self.begin));
             let offset = offset.ok_or_else(|| Error::corrupt("a record lies beyond any file"))?;
-            Ok(Some(ChunkLocation::Stored { offset, len: self.len, filter_mask: 0 }))
+            let object = Arc::clone(&self.object);
+            Ok(Some(ChunkLocation::Stored { object, offset, len: self.len, filter_mask: 0 }))
         };
         chunks.iter().map(locate).collect()
     }
@@ -126,5 +138,9 @@ impl Source for NetCdf3Source {
             return self.engine.read(array, selection);
         }
         failed(Error::not_found(format!("there is no variable {variable}")))
+    }
+
+    fn stored(&self, variable: &FullName) -> Option<Arc<dyn StoredChunks>> {
+        self.arrays.get(variable)?.stored()
     }
 }

@@ -25,7 +25,7 @@ use cdm::{Error, ErrorKind, Result, Version};
 use rustix::fs::OFlags;
 
 use super::{
-    Object, ReadRanges,
+    FileStatus, Object, Part, ReadRanges, Store,
     coalesce::{GAP, LARGEST, coalesce},
 };
 
@@ -33,15 +33,6 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct LocalRoot {
     dir: Arc<Dir>,
-}
-
-/// What [`LocalRoot::stat`] says of a regular file, without opening it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileStatus {
-    /// Bytes.
-    pub size: u64,
-    /// Identity of what is there now.
-    pub version: Version,
 }
 
 /// One name in a directory.
@@ -108,6 +99,44 @@ impl LocalRoot {
     }
 }
 
+#[async_trait]
+impl Store for LocalRoot {
+    async fn open(&self, path: &str, part: Part) -> Result<Option<(Object, Bytes)>> {
+        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
+        blocking(move || {
+            let Some(object) = if_there(open_object(&dir, &path))? else { return Ok(None) };
+            let range = match part {
+                Part::Head(len) => 0..len.min(object.size),
+                Part::Tail(len) => object.size.saturating_sub(len)..object.size,
+                Part::Whole { at_most } if object.size > at_most => {
+                    return Err(super::larger(&path, object.size, at_most));
+                }
+                Part::Whole { .. } => 0..object.size,
+            };
+            let bytes = if range.is_empty() { Bytes::new() } else { object.read_blocking(range)? };
+            Ok(Some((object, bytes)))
+        })
+        .await
+    }
+
+    async fn stat(&self, path: &str) -> Result<Option<FileStatus>> {
+        if_there(Self::stat(self, path).await)
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        Self::list(self, folder).await
+    }
+}
+
+/// `None` for what is not there.
+fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// Runs `work` on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -151,6 +180,7 @@ fn open_object(dir: &Dir, path: &str) -> Result<Object> {
         size: stamp.size,
         version: stamp.version(),
         reader: Arc::new(LocalFile { inner: Arc::new(Opened { file, stamp }) }),
+        url: None,
     })
 }
 

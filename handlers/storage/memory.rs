@@ -32,6 +32,7 @@ impl MemoryObject {
                 modified: None,
             },
             reader: Arc::new(Self { bytes }),
+            url: None,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod local;
 mod memory;
 mod remote;
+mod store;
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -17,9 +18,11 @@ use bytes::Bytes;
 use cdm::{Error, Result, Version};
 
 pub(crate) use local::blocking;
-pub use local::{Entry, EntryKind, FileStatus, LocalRoot};
+pub use local::{Entry, EntryKind, LocalRoot};
 pub use memory::MemoryObject;
-pub use remote::remote_object;
+pub use remote::RemoteStore;
+pub(crate) use store::larger;
+pub use store::{FileStatus, Part, Place, Store, join};
 
 /// Byte ranges of one version of one object.
 #[async_trait]
@@ -47,6 +50,8 @@ pub struct Object {
     pub version: Version,
     /// Its bytes.
     pub reader: Arc<dyn ReadRanges>,
+    /// Where others reach it without us, if they can: `s3://bucket/key`.
+    pub url: Option<Arc<str>>,
 }
 
 impl Object {

@@ -149,7 +149,7 @@ impl Format for Memory {
         head == b"memory"
     }
 
-    async fn open(&self, object: Object, _: &Registry) -> Result<Arc<dyn Source>> {
+    async fn open(&self, object: Object, _: &Place, _: &Registry) -> Result<Arc<dyn Source>> {
         let source = match object.name.trim_end_matches(".nc") {
             "small" => fixtures::fixture(true),
             "grids" => fixtures::fixture(false),

@@ -7,7 +7,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use bytes::Bytes;
-use cdm::{Error, Result};
+use cdm::{Encoding, Error, Result};
 
 use super::{
     Codec,
@@ -24,6 +24,10 @@ pub struct Blosc;
 impl Codec for Blosc {
     fn name(&self) -> &'static str {
         "blosc"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Blosc
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {

@@ -3,6 +3,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use bytes::Bytes;
+use cdm::Encoding;
 use cdm::Result;
 
 use super::{
@@ -20,6 +21,10 @@ pub struct Bzip2;
 impl Codec for Bzip2 {
     fn name(&self) -> &'static str {
         "bzip2"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Bzip2
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use cdm::{Error, Result};
+use cdm::{Encoding, Error, Result};
 use libdeflater::{DecompressionError, Decompressor};
 
 use super::{
@@ -28,6 +28,10 @@ pub struct Deflate;
 impl Codec for Deflate {
     fn name(&self) -> &'static str {
         "deflate"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Zlib
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {

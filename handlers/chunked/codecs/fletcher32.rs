@@ -3,7 +3,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use bytes::Bytes;
-use cdm::{Error, Result};
+use cdm::{Encoding, Error, Result};
 
 use super::{Codec, bytes_in::wrong_len};
 
@@ -14,6 +14,10 @@ pub struct Fletcher32;
 impl Codec for Fletcher32 {
     fn name(&self) -> &'static str {
         "fletcher32"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Fletcher32
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {

@@ -26,7 +26,7 @@ mod zstd;
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use cdm::{Error, Result, ResultExt};
+use cdm::{Encoding, Error, Result, ResultExt};
 
 pub use self::{
     bitshuffle::{Bitshuffle, Compression},
@@ -62,6 +62,11 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         let _ = decoded_len;
         None
     }
+
+    /// What others call it.
+    fn encoding(&self) -> Encoding {
+        Encoding::Other(self.name())
+    }
 }
 
 /// The stages of a chunk's encoding, in encoding order.
@@ -72,6 +77,11 @@ impl Pipeline {
     /// Stages in encoding order; decoding runs them backwards.
     pub fn new(stages: Vec<Arc<dyn Codec>>) -> Self {
         Self(stages)
+    }
+
+    /// What each stage is, in encoding order.
+    pub fn encodings(&self) -> Vec<Encoding> {
+        self.0.iter().map(|stage| stage.encoding()).collect()
     }
 
     /// True when chunks are stored as they are.

@@ -4,6 +4,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use bytes::Bytes;
+use cdm::Encoding;
 use cdm::Result;
 
 use super::{
@@ -27,6 +28,10 @@ impl Shuffle {
 impl Codec for Shuffle {
     fn name(&self) -> &'static str {
         "shuffle"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Shuffle { element_size: self.element_size }
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use cdm::{Error, ErrorKind, Result};
+use cdm::{Encoding, Error, ErrorKind, Result};
 use zstd::zstd_safe::{DCtx, ErrorCode, get_error_name, get_frame_content_size};
 
 use super::{
@@ -31,6 +31,10 @@ pub struct Zstd;
 impl Codec for Zstd {
     fn name(&self) -> &'static str {
         "zstd"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Zstd
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {
