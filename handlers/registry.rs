@@ -67,6 +67,11 @@ impl Registry {
         &self.engine
     }
 
+    /// The objects any of which makes a folder a dataset.
+    pub fn folder_marks(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.formats.iter().flat_map(|format| format.folder_marks().iter().copied())
+    }
+
     /// The format of an object that begins with `head` ([`HEAD_LEN`] bytes, or all there are).
     ///
     /// # Errors

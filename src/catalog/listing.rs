@@ -10,17 +10,26 @@ pub const DATA_SUFFIXES: [&str; 14] = [
     ".hdf4", ".nc5",
 ];
 
+/// Folder name endings that make a folder one dataset, wherever it is. On local disk other folders are
+/// recognised by what they hold.
+pub const DATA_FOLDER_SUFFIXES: [&str; 2] = [".zarr", ".icechunk"];
+
+/// Whether a folder of this name counts as a dataset.
+pub fn is_data_folder(name: &str) -> bool {
+    ends_with_one_of(name, &DATA_FOLDER_SUFFIXES)
+}
+
 /// Whether a file of this name counts as a dataset. What it really holds is found out when it is opened.
 pub fn is_data_file(name: &str) -> bool {
-    !name.starts_with('.')
-        && DATA_SUFFIXES.iter().any(|suffix| {
-            name.len() > suffix.len()
-                && name
-                    .len()
-                    .checked_sub(suffix.len())
-                    .and_then(|cut| name.get(cut..))
-                    .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-        })
+    ends_with_one_of(name, &DATA_SUFFIXES)
+}
+
+fn ends_with_one_of(name: &str, suffixes: &[&str]) -> bool {
+    let ends = |suffix: &str| {
+        let cut = name.len().checked_sub(suffix.len()).filter(|cut| *cut > 0);
+        cut.and_then(|cut| name.get(cut..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    !name.starts_with('.') && suffixes.iter().any(|suffix| ends(suffix))
 }
 
 /// A folder's content, each part sorted by name.
@@ -37,11 +46,11 @@ pub struct Listing {
 /// A dataset in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// File name.
+    /// Name of the file or folder.
     pub name: Arc<str>,
-    /// Bytes.
-    pub size: u64,
-    /// When the file was last written.
+    /// Bytes; `None` for a folder that is one dataset.
+    pub size: Option<u64>,
+    /// When it was last written, if that is known.
     pub modified: Option<SystemTime>,
 }
 
@@ -50,7 +59,7 @@ impl Listing {
     pub(crate) fn new(folder: DatasetName, mut folders: Vec<Arc<str>>, mut datasets: Vec<Entry>) -> Self {
         let shown = |name: &str| DatasetName::new(name).is_ok_and(|n| n.as_str() == name);
         folders.retain(|name| shown(name));
-        datasets.retain(|entry| shown(&entry.name) && is_data_file(&entry.name));
+        datasets.retain(|entry| shown(&entry.name) && (entry.size.is_none() || is_data_file(&entry.name)));
         folders.sort_unstable();
         datasets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self { folder, folders, datasets }
@@ -67,7 +76,7 @@ impl Listing {
         for entry in &self.datasets {
             hash.update(&[0, 2]);
             hash.update(entry.name.as_bytes());
-            hash.update(&entry.size.to_le_bytes());
+            hash.update(&entry.size.unwrap_or(u64::MAX).to_le_bytes());
             let modified = entry.modified.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
             hash.update(&modified.map_or(0, |t| t.as_nanos()).to_le_bytes());
         }
@@ -91,7 +100,7 @@ mod tests {
 
     #[test]
     fn listings_hide_and_sort() {
-        let entry = |name: &str| Entry { name: name.into(), size: 1, modified: None };
+        let entry = |name: &str| Entry { name: name.into(), size: Some(1), modified: None };
         let listing = Listing::new(
             DatasetName::top(),
             vec!["z".into(), ".git".into(), "a".into(), "b\nc".into()],
@@ -101,7 +110,7 @@ mod tests {
         assert_eq!(listing.datasets.iter().map(|e| &*e.name).collect::<Vec<_>>(), ["a.nc", "b.nc"]);
         let mut other = listing.clone();
         assert_eq!(listing.identity(), other.identity());
-        other.datasets[0].size = 2;
+        other.datasets[0].size = Some(2);
         assert_ne!(listing.identity(), other.identity());
     }
 }

@@ -8,16 +8,24 @@ mod listing;
 mod name;
 mod root;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use cdm::{Error, ErrorKind, Result, Source, Version};
-use handlers::{Registry, storage::Object};
+use cdm::{Error, ErrorKind, Result, Source};
+use handlers::{
+    Registry,
+    storage::{Object, Place},
+};
 use moka::future::Cache;
 
 use self::root::{Root, Tree};
 pub use self::{
-    listing::{DATA_SUFFIXES, Entry, Listing, is_data_file},
+    listing::{DATA_FOLDER_SUFFIXES, DATA_SUFFIXES, Entry, Listing, is_data_file, is_data_folder},
     name::{DatasetName, encode_segment},
+    root::{Served, Status},
 };
 
 /// Sources that nobody asked for during this time are closed.
@@ -28,39 +36,63 @@ const IDLE: Duration = Duration::from_secs(300);
 pub struct Catalog {
     tree: Tree,
     registry: Registry,
-    open: Cache<(DatasetName, Arc<str>), Arc<dyn Source>>,
+    open: Cache<Key, Arc<dyn Source>>,
+    started: Instant,
+}
+
+/// A dataset in one version. What a folder holds may change without its mark: a Source that cannot tell
+/// is good for one interval of time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    name: DatasetName,
+    version: Arc<str>,
+    interval: u128,
 }
 
 impl Catalog {
-    /// Serves `paths`: the contents of one folder at the top, or each of several folders and files under
-    /// its own name. At most `open_datasets` files are held open.
+    /// Serves local `paths`: the contents of one folder at the top, or each of several folders and datasets
+    /// under its own name. At most `open_datasets` are held open.
     ///
     /// # Errors
-    /// `NotFound` or `Storage` when a path cannot be used.
+    /// As [`Served::path`].
     pub fn new(paths: &[PathBuf], open_datasets: u64, registry: Registry) -> Result<Self> {
+        let served = paths.iter().map(|path| Served::path(path, &registry)).collect::<Result<_>>()?;
+        Ok(Self::of(served, open_datasets, registry))
+    }
+
+    /// As [`Catalog::new`], of places of any kind.
+    pub fn of(served: Vec<Served>, open_datasets: u64, registry: Registry) -> Self {
         let open = Cache::builder().max_capacity(open_datasets).time_to_idle(IDLE).build();
-        Ok(Self { tree: Tree::new(paths)?, registry, open })
+        Self { tree: Tree::new(served), registry, open, started: Instant::now() }
     }
 
-    /// The version of a dataset's file now.
+    /// What a dataset is now, unopened.
     ///
     /// # Errors
-    /// `NotFound` when there is no such regular file, or it is not a data file.
-    pub async fn stat(&self, name: &DatasetName) -> Result<Version> {
+    /// `NotFound` when there is no such data file and no such folder of data.
+    pub async fn stat(&self, name: &DatasetName) -> Result<Status> {
         let (root, path) = self.root_of(name)?;
-        root.stat(path).await
+        root.stat(path, name, &self.registry).await
     }
 
-    /// The dataset, opened unless its file is already open in the version it has now.
+    /// Where a dataset is, for what its formats need beside it.
     ///
     /// # Errors
-    /// As [`Catalog::stat`], and what the format says of the file.
+    /// `NotFound` when it is in no served place.
+    pub fn place(&self, name: &DatasetName) -> Result<Place> {
+        let (root, path) = self.root_of(name)?;
+        Ok(root.place(path, name))
+    }
+
+    /// The dataset, opened unless it is already open as it is now.
+    ///
+    /// # Errors
+    /// As [`Catalog::stat`], and what the format says of it.
     pub async fn open(&self, name: &DatasetName) -> Result<Arc<dyn Source>> {
         let mut retried = false;
         loop {
-            let version = self.stat(name).await?;
-            let key = (name.clone(), Arc::clone(&version.identity));
-            let opened = self.open.try_get_with(key, self.open_now(name, &version)).await;
+            let status = self.stat(name).await?;
+            let opened = self.open.try_get_with(self.key(name, &status), self.open_now(name, &status)).await;
             match opened {
                 Ok(source) => return Ok(source),
                 Err(e) if e.kind() == ErrorKind::Changed && !retried => retried = true,
@@ -69,18 +101,20 @@ impl Catalog {
         }
     }
 
-    /// Drops a Source that turned out to be of a version that is gone.
-    pub async fn forget(&self, name: &DatasetName, version: &Version) {
-        self.open.invalidate(&(name.clone(), Arc::clone(&version.identity))).await;
+    /// Drops the open Source of a dataset that turned out to have changed.
+    pub async fn forget(&self, name: &DatasetName) {
+        if let Ok(status) = self.stat(name).await {
+            self.open.invalidate(&self.key(name, &status)).await;
+        }
     }
 
     /// The stored file itself.
     ///
     /// # Errors
-    /// As [`Catalog::stat`].
+    /// As [`Catalog::stat`]; `NotFound` for a folder.
     pub async fn object(&self, name: &DatasetName) -> Result<Object> {
         let (root, path) = self.root_of(name)?;
-        root.open(path, name).await
+        root.object(path, name).await
     }
 
     /// What a folder holds.
@@ -88,7 +122,7 @@ impl Catalog {
     /// # Errors
     /// `NotFound` when there is no such folder.
     pub async fn list(&self, folder: &DatasetName) -> Result<Listing> {
-        self.tree.list(folder).await
+        self.tree.list(folder, &self.registry).await
     }
 
     /// Whether every root can be looked at.
@@ -101,17 +135,32 @@ impl Catalog {
         true
     }
 
+    /// Whether one dataset is all there is.
+    pub fn is_single(&self) -> bool {
+        self.tree.is_single()
+    }
+
     /// The roots as the user named them, for messages.
     pub fn describe(&self) -> Vec<String> {
         self.tree.roots().iter().map(ToString::to_string).collect()
     }
 
-    async fn open_now(&self, name: &DatasetName, version: &Version) -> Result<Arc<dyn Source>> {
-        let object = self.object(name).await?;
-        if object.version.identity != version.identity {
+    async fn open_now(&self, name: &DatasetName, status: &Status) -> Result<Arc<dyn Source>> {
+        let place = self.place(name)?;
+        let found = self.registry.find(&place).await?;
+        let found = found.ok_or_else(|| Error::not_found(format!("there is no dataset {name}")))?;
+        if found.object.as_ref().is_some_and(|o| o.version.identity != status.version.identity) {
             return Err(Error::new(ErrorKind::Changed, format!("{name} changed while it was opened")));
         }
-        self.registry.open(object).await
+        found.open(&place, &self.registry).await
+    }
+
+    fn key(&self, name: &DatasetName, status: &Status) -> Key {
+        let interval = match status.size {
+            Some(_) => 0,
+            None => self.started.elapsed().as_millis() / status.recheck.as_millis().max(1),
+        };
+        Key { name: name.clone(), version: Arc::clone(&status.version.identity), interval }
     }
 
     fn root_of<'a, 'n>(&'a self, name: &'n DatasetName) -> Result<(&'a Root, &'n str)> {

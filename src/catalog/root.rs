@@ -1,25 +1,79 @@
-//! The paths that are served, and where each appears in the tree of names.
+//! The places that are served, and where each appears in the tree of names.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use cdm::{Error, ErrorKind, Result, Version};
-use handlers::storage::{self, EntryKind, LocalRoot, Object};
+use handlers::{
+    Registry,
+    storage::{self, EntryKind, LocalRoot, Object, Part, Place, Store},
+};
 
-use super::{DatasetName, Entry, Listing, is_data_file};
+use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder};
 
-/// One served path.
+/// A place to serve: a folder or a single dataset of a store.
+#[derive(Debug)]
+pub struct Served {
+    store: Arc<dyn Store>,
+    /// The one dataset of the store that is visible; `None`: everything in it.
+    single: Option<Arc<str>>,
+    /// What it is called among others.
+    base: String,
+    /// As the user named it.
+    shown: String,
+}
+
+impl Served {
+    /// A local folder, file, or folder that is one dataset.
+    ///
+    /// # Errors
+    /// `NotFound` or `Forbidden` when it cannot be used, `BadRequest` for a file whose name no URL may have.
+    pub fn path(path: &Path, registry: &Registry) -> Result<Self> {
+        let whole = path
+            .canonicalize()
+            .map_err(|e| Error::not_found(format!("cannot serve {}: {e}", path.display())).with_source(e))?;
+        let base = whole.file_name().map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned());
+        let is_single = whole.is_file() || registry.folder_marks().any(|mark| whole.join(mark).is_file());
+        let directory = if is_single { whole.parent().unwrap_or(Path::new("/")) } else { &whole };
+        let store = Arc::new(LocalRoot::open(directory)?);
+        Self::store(store, base, is_single, path.display().to_string())
+    }
+
+    /// Everything in `store`, or its dataset `base` alone; `shown` is for messages.
+    ///
+    /// # Errors
+    /// `BadRequest` for a single dataset whose name no URL may have.
+    pub fn store(store: Arc<dyn Store>, base: String, is_single: bool, shown: String) -> Result<Self> {
+        let visible = DatasetName::new(&base).is_ok_and(|n| n.as_str() == base && !n.is_top());
+        if is_single && !visible {
+            let message = format!("cannot serve {shown}: its name is not one a URL may have");
+            return Err(Error::bad_request(message));
+        }
+        let single = is_single.then(|| Arc::from(base.as_str()));
+        let base = if visible { base } else { "data".to_owned() };
+        Ok(Self { store, single, base, shown })
+    }
+}
+
+/// One served place in the tree.
 #[derive(Debug)]
 pub(super) struct Root {
     /// Its folder name at the top; `None`: its contents are the top.
     name: Option<Arc<str>>,
-    /// When the path is a file: its name, alone visible.
-    file: Option<Arc<str>>,
-    folder: LocalRoot,
-    path: PathBuf,
+    /// When it is one dataset: its name in the store, alone visible.
+    single: Option<Arc<str>>,
+    store: Arc<dyn Store>,
+    shown: String,
+}
+
+/// What a dataset is at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Identity of its object; of a folder's, the object that marks it.
+    pub version: Version,
+    /// Bytes of its object; `None` for a folder.
+    pub size: Option<u64>,
+    /// How long an open Source that has no version of its own stays current.
+    pub(super) recheck: Duration,
 }
 
 /// All served paths.
@@ -29,14 +83,25 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(paths: &[PathBuf]) -> Result<Self> {
-        let mut roots: Vec<Root> = Vec::with_capacity(paths.len());
-        for path in paths {
-            let root =
-                Root::new(path, paths.len() == 1, |name| roots.iter().any(|r| r.top_name() == Some(name)))?;
-            roots.push(root);
+    pub(super) fn new(served: Vec<Served>) -> Self {
+        let alone = served.len() == 1;
+        let mut roots: Vec<Root> = Vec::with_capacity(served.len());
+        for Served { store, single, base, shown } in served {
+            // Of n + 1 names one is free when n are taken, so this ends.
+            let mut unique = base.clone();
+            let mut number = 1_u64;
+            while roots.iter().any(|r| r.top_name() == Some(&unique)) {
+                number += 1;
+                unique = format!("{base}-{number}");
+            }
+            let name = (single.is_some() || !alone).then(|| Arc::from(unique));
+            roots.push(Root { name, single, store, shown });
         }
-        Ok(Self { roots })
+        Self { roots }
+    }
+
+    pub(super) fn is_single(&self) -> bool {
+        matches!(self.roots.as_slice(), [Root { single: Some(_), .. }])
     }
 
     pub(super) fn roots(&self) -> &[Root] {
@@ -46,7 +111,7 @@ impl Tree {
     /// The root that `name` is in and its path there.
     pub(super) fn root_of<'a, 'n>(&'a self, name: &'n DatasetName) -> Option<(&'a Root, &'n str)> {
         let name = name.as_str();
-        self.roots.iter().find_map(|root| match (&root.name, &root.file) {
+        self.roots.iter().find_map(|root| match (&root.name, &root.single) {
             (None, None) => Some((root, name)),
             (_, Some(_)) => (root.top_name() == Some(name)).then_some((root, name)),
             (Some(folder), None) => {
@@ -56,29 +121,33 @@ impl Tree {
         })
     }
 
-    pub(super) async fn list(&self, folder: &DatasetName) -> Result<Listing> {
+    pub(super) async fn list(&self, folder: &DatasetName, registry: &Registry) -> Result<Listing> {
         let missing = || Error::not_found(format!("there is no folder {folder}"));
         match self.roots.as_slice() {
-            [Root { name: None, file: None, .. }] => {}
-            _ if folder.is_top() => return self.top().await,
+            [Root { name: None, single: None, .. }] => {}
+            _ if folder.is_top() => return self.top(registry).await,
             _ => {}
         }
-        let (root, path) = self.root_of(folder).filter(|(r, _)| r.file.is_none()).ok_or_else(missing)?;
-        let entries = root.folder.list(path).await;
-        let (folders, datasets) =
-            split(entries.map_err(|e| if e.kind() == ErrorKind::NotFound { missing() } else { e })?);
+        let (root, path) = self.root_of(folder).filter(|(r, _)| r.single.is_none()).ok_or_else(missing)?;
+        let entries = root.store.list(path).await;
+        let entries = entries.map_err(|e| if e.kind() == ErrorKind::NotFound { missing() } else { e })?;
+        let is_mark = |e: &storage::Entry| registry.folder_marks().any(|mark| mark == e.name);
+        if entries.iter().any(is_mark) {
+            return Err(Error::not_found(format!("{folder} is a dataset, not a folder")));
+        }
+        let (folders, datasets) = root.split(folder, path, entries, registry).await?;
         Ok(Listing::new(folder.clone(), folders, datasets))
     }
 
     /// The top of several roots.
-    async fn top(&self) -> Result<Listing> {
+    async fn top(&self, registry: &Registry) -> Result<Listing> {
         let mut listing = Listing { folder: DatasetName::top(), folders: Vec::new(), datasets: Vec::new() };
         for root in &self.roots {
-            match (&root.name, &root.file) {
+            match (&root.name, &root.single) {
                 (Some(name), None) => listing.folders.push(Arc::clone(name)),
                 (_, Some(_)) => {
-                    // A file that vanished is left out, the others stay.
-                    if let (Some(name), Ok(entry)) = (root.top_name(), root.file_entry().await) {
+                    // A dataset that vanished is left out, the others stay.
+                    if let (Some(name), Ok(entry)) = (root.top_name(), root.single_entry(registry).await) {
                         listing.datasets.push(Entry { name: name.into(), ..entry });
                     }
                 }
@@ -92,103 +161,115 @@ impl Tree {
 }
 
 impl Root {
-    fn new(path: &Path, alone: bool, taken: impl Fn(&str) -> bool) -> Result<Self> {
-        let whole = path
-            .canonicalize()
-            .map_err(|e| Error::not_found(format!("cannot serve {}: {e}", path.display())).with_source(e))?;
-        let base = whole.file_name().map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned());
-        let is_file = whole.is_file();
-        let visible = DatasetName::new(&base).is_ok_and(|n| n.as_str() == base);
-        if is_file && !visible {
-            return Err(Error::bad_request(format!(
-                "cannot serve {}: its name is not one a URL may have",
-                path.display()
-            )));
-        }
-        let base = if visible { base } else { "data".to_owned() };
-        // Of n + 1 names one is free when n are taken, so this ends.
-        let mut unique = base.clone();
-        let mut number = 1_u64;
-        while taken(&unique) {
-            number += 1;
-            unique = format!("{base}-{number}");
-        }
-        let (directory, file) = if is_file {
-            let parent = whole.parent().unwrap_or(Path::new("/"));
-            (parent.to_path_buf(), Some(Arc::from(base)))
-        } else {
-            (whole.clone(), None)
-        };
-        let name = (file.is_some() || !alone).then(|| Arc::from(unique));
-        Ok(Self { name, file, folder: LocalRoot::open(&directory)?, path: path.to_path_buf() })
-    }
-
     /// The name at the top, if it has one of its own.
     fn top_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Where `path` (as [`Tree::root_of`] gives it) lies in the folder.
-    fn inside<'a>(&'a self, path: &'a str) -> Result<&'a str> {
-        match &self.file {
-            Some(file) => Ok(file),
-            None if is_data_file(path.rsplit('/').next().unwrap_or_default()) => Ok(path),
-            None => Err(Error::not_found(format!("there is no dataset {path}"))),
+    /// Where `path` (as [`Tree::root_of`] gives it) lies in the store.
+    fn inside<'a>(&'a self, path: &'a str) -> &'a str {
+        self.single.as_deref().unwrap_or(path)
+    }
+
+    /// Whether the object at `path` may be looked at by its name.
+    fn shows_file(&self, path: &str) -> bool {
+        self.single.is_some() || is_data_file(file_name(path))
+    }
+
+    pub(super) fn place(&self, path: &str, name: &DatasetName) -> Place {
+        Place { store: Arc::clone(&self.store), path: self.inside(path).into(), name: name.as_str().into() }
+    }
+
+    pub(super) async fn stat(&self, path: &str, name: &DatasetName, registry: &Registry) -> Result<Status> {
+        let recheck = self.store.recheck();
+        if self.shows_file(path)
+            && let Some(found) = self.store.stat(self.inside(path)).await?
+        {
+            return Ok(Status { version: found.version, size: Some(found.size), recheck });
         }
+        // Far away, each look costs a request: only names that promise a dataset are looked into.
+        if !path.is_empty() && (!self.store.is_remote() || is_data_folder(file_name(self.inside(path)))) {
+            let found = registry.mark_of(&self.place(path, name)).await?;
+            if let Some((_, status)) = found {
+                return Ok(Status { version: status.version, size: None, recheck });
+            }
+        }
+        Err(missing(path))
     }
 
-    pub(super) async fn stat(&self, path: &str) -> Result<Version> {
-        Ok(self.folder.stat(self.inside(path)?).await.map_err(|e| named(e, path))?.version)
-    }
-
-    pub(super) async fn open(&self, path: &str, name: &DatasetName) -> Result<Object> {
-        let mut object = self.folder.open_object(self.inside(path)?).await.map_err(|e| named(e, path))?;
-        object.name = name.as_str().into();
-        Ok(object)
+    /// The object of a dataset that is one.
+    pub(super) async fn object(&self, path: &str, name: &DatasetName) -> Result<Object> {
+        if !self.shows_file(path) {
+            return Err(missing(path));
+        }
+        let found = self.store.open(self.inside(path), Part::Head(0)).await?;
+        let (object, _) = found.ok_or_else(|| missing(path))?;
+        Ok(Object { name: name.as_str().into(), ..object })
     }
 
     pub(super) async fn is_readable(&self) -> bool {
-        match &self.file {
-            Some(file) => self.folder.stat(file).await.is_ok(),
-            None => self.folder.list("").await.is_ok(),
+        match &self.single {
+            Some(_) => true,
+            None => self.store.list("").await.is_ok(),
         }
     }
 
-    async fn file_entry(&self) -> Result<Entry> {
-        let file = self.file.as_deref().unwrap_or_default();
-        let status = self.folder.stat(file).await?;
-        Ok(Entry { name: file.into(), size: status.size, modified: status.version.modified })
+    async fn single_entry(&self, registry: &Registry) -> Result<Entry> {
+        let single = self.single.clone().unwrap_or_default();
+        let status = self.stat(&single, &DatasetName::new(&single)?, registry).await?;
+        Ok(Entry { name: single, size: status.size, modified: status.version.modified })
     }
+
+    /// The folders and datasets among the entries of `folder`, which is `path` in the store.
+    async fn split(
+        &self,
+        folder: &DatasetName,
+        path: &str,
+        entries: Vec<storage::Entry>,
+        registry: &Registry,
+    ) -> Result<(Vec<Arc<str>>, Vec<Entry>)> {
+        let mut folders = Vec::new();
+        let mut datasets = Vec::new();
+        for entry in entries {
+            let name: Arc<str> = entry.name.into();
+            match entry.kind {
+                EntryKind::File { size, modified } => {
+                    datasets.push(Entry { name, size: Some(size), modified });
+                }
+                EntryKind::Directory if is_data_folder(&name) => {
+                    datasets.push(Entry { name, size: None, modified: None });
+                }
+                EntryKind::Directory if name.starts_with('.') || self.store.is_remote() => folders.push(name),
+                EntryKind::Directory => {
+                    let place = self.place(&storage::join(path, &name), &folder.join(&name));
+                    match registry.mark_of(&place).await? {
+                        Some((_, status)) => {
+                            let modified = status.version.modified;
+                            datasets.push(Entry { name, size: None, modified });
+                        }
+                        None => folders.push(name),
+                    }
+                }
+            }
+        }
+        Ok((folders, datasets))
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn missing(path: &str) -> Error {
+    Error::not_found(format!("there is no dataset {path}"))
 }
 
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        f.write_str(&self.shown)?;
         match &self.name {
-            Some(name) if self.file.is_none() => write!(f, " as {name}/"),
+            Some(name) if self.single.is_none() => write!(f, " as {name}/"),
             _ => Ok(()),
         }
     }
-}
-
-/// A missing file is named as the client named it.
-fn named(error: Error, path: &str) -> Error {
-    if error.kind() == ErrorKind::NotFound {
-        Error::not_found(format!("there is no dataset {path}")).with_source(error)
-    } else {
-        error
-    }
-}
-
-fn split(entries: Vec<storage::Entry>) -> (Vec<Arc<str>>, Vec<Entry>) {
-    let mut folders = Vec::new();
-    let mut datasets = Vec::new();
-    for entry in entries {
-        let name = entry.name.into();
-        match entry.kind {
-            EntryKind::Directory => folders.push(name),
-            EntryKind::File { size, modified } => datasets.push(Entry { name, size, modified }),
-        }
-    }
-    (folders, datasets)
 }

@@ -35,7 +35,7 @@ async fn one_folder_is_the_top() {
     let catalog = catalog(&[dir.path().to_path_buf()]);
     let top = catalog.list(&DatasetName::top()).await.unwrap();
     assert_eq!(top.folders, ["sub".into()]);
-    assert_eq!((&*top.datasets[0].name, top.datasets[0].size), ("a.nc", 1));
+    assert_eq!((&*top.datasets[0].name, top.datasets[0].size), ("a.nc", Some(1)));
     assert_eq!(&*catalog.list(&name("sub")).await.unwrap().datasets[0].name, "b.nc");
     assert_eq!(catalog.object(&name("sub/b.nc")).await.unwrap().size, 2);
     assert_eq!(catalog.list(&name("nowhere")).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -105,7 +105,7 @@ async fn a_replaced_file_has_another_version() {
     assert_eq!(catalog.stat(&name("a.nc")).await.unwrap(), old);
     fs::write(dir.path().join("new.nc"), b"new").unwrap();
     fs::rename(dir.path().join("new.nc"), dir.path().join("a.nc")).unwrap();
-    assert_ne!(catalog.stat(&name("a.nc")).await.unwrap().identity, old.identity);
+    assert_ne!(catalog.stat(&name("a.nc")).await.unwrap().version.identity, old.version.identity);
 }
 
 #[tokio::test]
@@ -116,4 +116,64 @@ async fn garbage_is_a_clear_error_and_a_missing_root_too() {
     assert_eq!(catalog.open(&name("a.nc")).await.unwrap_err().kind(), ErrorKind::Unsupported);
     let missing = Catalog::new(&[dir.path().join("nowhere")], 16, registry());
     assert!(missing.unwrap_err().message().contains("nowhere"));
+}
+
+/// Folders that hold `mark.txt` are datasets without a version of their own.
+#[derive(Debug)]
+struct Marked;
+
+#[async_trait::async_trait]
+impl handlers::Format for Marked {
+    fn name(&self) -> &'static str {
+        "marked"
+    }
+    fn recognizes(&self, _: &Object, _: &[u8]) -> bool {
+        false
+    }
+    async fn open(&self, _: Object, _: &Place, _: &Registry) -> Result<Arc<dyn Source>> {
+        Err(Error::unsupported("only folders"))
+    }
+    fn folder_marks(&self) -> &'static [&'static str] {
+        &["mark.txt"]
+    }
+    async fn open_folder(&self, place: &Place, _: &Registry) -> Result<Arc<dyn Source>> {
+        let root = cdm::Group::new(cdm::FullName::root());
+        Ok(Arc::new(cdm::testing::MemorySource::new(&place.name, root, [])))
+    }
+}
+
+#[tokio::test]
+async fn a_folder_may_be_a_dataset() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["plain", "marked/inner", "named.zarr", "marked/.hidden"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("marked/mark.txt"), b"1").unwrap();
+    fs::write(dir.path().join("a.nc"), b"x").unwrap();
+    let engine = Arc::new(Engine::new(EngineOptions::default()));
+    let registry = Registry::with_formats(engine, vec![Arc::new(Marked)]);
+    let paths = [dir.path().to_path_buf()];
+    let catalog = Catalog::new(&paths, 16, registry.clone()).unwrap();
+    let top = catalog.list(&DatasetName::top()).await.unwrap();
+    assert_eq!(top.folders, ["plain".into()]);
+    let shown: Vec<_> = top.datasets.iter().map(|e| (&*e.name, e.size)).collect();
+    assert_eq!(shown, [("a.nc", Some(1)), ("marked", None), ("named.zarr", None)]);
+    // A dataset is not a folder to browse, nor a file to fetch; what is not marked is neither.
+    assert_eq!(catalog.list(&name("marked")).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(catalog.object(&name("marked")).await.unwrap_err().kind(), ErrorKind::NotFound);
+    for missing in ["plain", "named.zarr", "marked/inner", "marked/mark.txt", ""] {
+        assert_eq!(kind_of_stat(&catalog, missing).await, ErrorKind::NotFound, "{missing}");
+    }
+    let open = catalog.open(&name("marked")).await.unwrap();
+    assert_eq!(open.dataset().name(), "marked");
+    assert!(Arc::ptr_eq(&open, &catalog.open(&name("marked")).await.unwrap()), "it is kept open");
+    catalog.forget(&name("marked")).await;
+    assert!(!Arc::ptr_eq(&open, &catalog.open(&name("marked")).await.unwrap()));
+
+    // Served alone, it is all there is.
+    let alone = Catalog::new(&[dir.path().join("marked")], 16, registry).unwrap();
+    assert!(alone.is_single() && !catalog.is_single());
+    assert_eq!(&*alone.list(&DatasetName::top()).await.unwrap().datasets[0].name, "marked");
+    assert!(alone.open(&name("marked")).await.is_ok());
+    assert_eq!(kind_of_stat(&alone, "a.nc").await, ErrorKind::NotFound);
 }

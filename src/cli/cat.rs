@@ -29,12 +29,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if arguments.file.is_dir() {
-        return Err(Failure::Usage(format!("{} is a folder; name a file", arguments.file.display())));
-    }
     block_on(async {
         let catalog = Catalog::new(std::slice::from_ref(&arguments.file), 1, registry(&Limits::default()))?;
         let top = DatasetName::top();
+        if !catalog.is_single() {
+            let path = arguments.file.display();
+            return Err(Failure::Usage(format!("{path} is a folder of datasets; name one")));
+        }
         let listing = catalog.list(&top).await?;
         let entry = listing.datasets.first().ok_or_else(|| Failure::failed("the file is gone"))?;
         let source = catalog.open(&top.join(&entry.name)).await?;

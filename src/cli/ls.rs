@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use cdm::Result;
+use cdm::{Error, Result};
 use clap::Args;
 use handlers::Registry;
 use serde::Serialize;
@@ -29,7 +29,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    size: u64,
+    /// `None`: a folder of many objects.
+    size: Option<u64>,
     /// `None`: not a format that is served, or unreadable.
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +50,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         for row in &rows {
             let what = row.format.unwrap_or("unreadable");
-            write!(out, "{:>14}  {what:<10}  {}", row.size, row.name)?;
+            let size = row.size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+            write!(out, "{size:>14}  {what:<10}  {}", row.name)?;
             match &row.problem {
                 Some(problem) => writeln!(out, "  ({problem})")?,
                 None => writeln!(out)?,
@@ -81,8 +83,10 @@ async fn rows(catalog: &Catalog, registry: &Registry) -> Result<Vec<Row>> {
 
 /// The format of a dataset whose description can be read.
 async fn format(catalog: &Catalog, registry: &Registry, name: &DatasetName) -> Result<&'static str> {
-    let object = catalog.object(name).await?;
-    let format = registry.recognize(&object).await?;
-    format.open(object, registry).await?;
-    Ok(format.name())
+    let place = catalog.place(name)?;
+    let found = registry.find(&place).await?;
+    let found = found.ok_or_else(|| Error::not_found(format!("there is no dataset {name}")))?;
+    let format = found.format.name();
+    found.open(&place, registry).await?;
+    Ok(format)
 }

@@ -273,21 +273,17 @@ impl Call<'_> {
         let request = self.front_request(&candidate.dataset, &base_url);
         let mut retried = false;
         loop {
-            let (error, version) = match self.shared.catalog.open(&candidate.dataset).await {
-                Ok(source) => match self.try_dataset(candidate, &request, Arc::clone(&source)).await {
+            let error = match self.shared.catalog.open(&candidate.dataset).await {
+                Ok(source) => match self.try_dataset(candidate, &request, source).await {
                     Ok(response) if response.status() != StatusCode::CONFLICT || retried => return response,
-                    Ok(_) => {
-                        (Error::new(ErrorKind::Changed, "the dataset changed"), source.version().cloned())
-                    }
-                    Err(e) => (e, source.version().cloned()),
+                    Ok(_) => Error::new(ErrorKind::Changed, "the dataset changed"),
+                    Err(e) => e,
                 },
-                Err(e) => (e, None),
+                Err(e) => e,
             };
-            // The file was replaced while it was read: once more with the new one (then 409).
+            // It was replaced while it was read: once more with the new one (then 409).
             if error.kind() == ErrorKind::Changed && !retried {
-                if let Some(version) = version {
-                    self.shared.catalog.forget(&candidate.dataset, &version).await;
-                }
+                self.shared.catalog.forget(&candidate.dataset).await;
                 retried = true;
                 continue;
             }

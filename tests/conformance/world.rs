@@ -13,7 +13,7 @@ use cdm::{BlockStream, Dataset, FullName, Result, Selection, Source, Version};
 use handlers::{
     Format, Registry,
     chunked::{Engine, EngineOptions},
-    storage::Object,
+    storage::{Object, Place},
 };
 use thalweg::{catalog::Catalog, config::Config, server::Server};
 

@@ -17,7 +17,8 @@ struct Row {
     name: String,
     size: String,
     modified: String,
-    file_url: String,
+    /// `None` for a dataset that is not one file.
+    file_url: Option<String>,
     dataset_url: String,
 }
 
@@ -58,9 +59,9 @@ pub(super) fn write(view: &View<'_>) -> askama::Result<String> {
         Row {
             url: format!("{}opendap/{path}.html", view.top),
             dataset_url: format!("{}/opendap/{path}", view.origin),
-            file_url: format!("{}files/{path}", view.top),
+            file_url: entry.size.map(|_| format!("{}files/{path}", view.top)),
             name: entry.name.to_string(),
-            size: text::size(entry.size),
+            size: entry.size.map(text::size).unwrap_or_default(),
             modified: text::iso(entry.modified),
         }
     });

@@ -106,19 +106,36 @@ fn reference(xml: &mut Xml, href: &str, title: &str, id: &str) -> io::Result<()>
 fn dataset(xml: &mut Xml, view: &View<'_>, entry: &crate::catalog::Entry) -> io::Result<()> {
     let name = view.listing.folder.join(&entry.name);
     let url_path = utf8_percent_encode(name.as_str(), URL_PATH).to_string();
-    xml.create_element("dataset")
-        .with_attributes([("name", &*entry.name), ("ID", name.as_str()), ("urlPath", &url_path)])
-        .write_inner_content(|xml| {
-            xml.create_element("dataSize")
-                .with_attribute(("units", "bytes"))
-                .write_text_content(BytesText::new(&entry.size.to_string()))?;
-            let modified = text::iso(entry.modified);
-            if !modified.is_empty() {
-                xml.create_element("date")
-                    .with_attribute(("type", "modified"))
-                    .write_text_content(BytesText::new(&modified))?;
+    let mut element =
+        xml.create_element("dataset").with_attributes([("name", &*entry.name), ("ID", name.as_str())]);
+    if entry.size.is_some() {
+        element = element.with_attribute(("urlPath", url_path.as_str()));
+    }
+    element.write_inner_content(|xml| {
+        match entry.size {
+            Some(size) => {
+                xml.create_element("dataSize")
+                    .with_attribute(("units", "bytes"))
+                    .write_text_content(BytesText::new(&size.to_string()))?;
             }
-            Ok(())
-        })?;
+            // A folder is not one file: it is reached through the other services.
+            None => {
+                for (service, kind, _) in SERVICES {
+                    if kind != "HTTPServer" {
+                        xml.create_element("access")
+                            .with_attributes([("serviceName", service), ("urlPath", &url_path)])
+                            .write_empty()?;
+                    }
+                }
+            }
+        }
+        let modified = text::iso(entry.modified);
+        if !modified.is_empty() {
+            xml.create_element("date")
+                .with_attribute(("type", "modified"))
+                .write_text_content(BytesText::new(&modified))?;
+        }
+        Ok(())
+    })?;
     Ok(())
 }
