@@ -106,11 +106,13 @@ impl Place {
         for component in relative.split('/') {
             match component {
                 "" | "." => {}
-                ".." if components.pop().is_none() => {
-                    let message = format!("{relative} leads out of the served folder");
-                    return Err(Error::new(cdm::ErrorKind::Forbidden, message));
+                ".." => {
+                    let outside = || {
+                        let message = format!("{relative} leads out of the served folder");
+                        Error::new(cdm::ErrorKind::Forbidden, message)
+                    };
+                    components.pop().ok_or_else(outside)?;
                 }
-                ".." => {}
                 name => components.push(name),
             }
         }
