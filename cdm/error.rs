@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Storage failed.
     Storage,
+    /// Storage did not answer in time.
+    TimedOut,
     /// The server is out of a resource for now: ask again later.
     Overloaded,
     /// A defect of ours.

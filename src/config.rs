@@ -4,9 +4,12 @@
 //! `_`) and the flags all go through it, so a setting is added by one field and one line.
 
 mod load;
+mod stores;
 mod value;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use handlers::storage::RemoteOptions;
 
 use self::value::Value;
 pub use self::{
@@ -20,7 +23,7 @@ use crate::protocols::dap4::Checksums;
 pub struct Config {
     /// Address and port that connections are accepted on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Folders and files that are served.
+    /// Folders, files and URLs of object stores that are served.
     pub roots: Vec<PathBuf>,
     /// Shown on pages and in catalogs.
     pub title: String,
@@ -32,6 +35,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Whether DAP4 data have checksums when the query does not say.
     pub dap4_checksum: Checksums,
+    /// How object stores are reached.
+    pub remote: RemoteOptions,
     /// The log.
     pub log: LogSettings,
     /// What one client, or all, may take.
@@ -101,6 +106,7 @@ impl Default for Config {
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             dap4_checksum: Checksums::Auto,
+            remote: RemoteOptions::default(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             limits: Limits::default(),
         }
@@ -157,6 +163,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("allowed_hosts", allowed_hosts, texts),
     setting!("trusted_proxies", trusted_proxies, networks),
     setting!("dap4.checksum", dap4_checksum, checksums),
+    setting!("remote.anonymous", remote.every.anonymous, flag_if_set),
+    setting!("remote.endpoint", remote.every.endpoint, text_if_set),
+    setting!("remote.region", remote.every.region, text_if_set),
+    setting!("remote.allow_http", remote.every.allow_http, flag_if_set),
+    setting!("remote.connect_timeout", remote.connect_timeout, duration),
+    setting!("remote.read_timeout", remote.read_timeout, duration),
+    setting!("remote.total_timeout", remote.total_timeout, duration),
+    setting!("remote.retries", remote.retries, small),
+    setting!("remote.recheck", remote.recheck, duration),
+    setting!("remote.metadata_cache", remote.metadata_cache, bytes),
+    setting!("store", remote.stores, stores),
     setting!("log.format", log.format, log_format),
     setting!("log.level", log.level, text),
     setting!("limits.connections", limits.connections, count),

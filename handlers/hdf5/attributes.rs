@@ -46,7 +46,9 @@ pub(super) fn attributes(
     for one in raw.iter().filter(|a| !HIDDEN.contains(&a.name.as_str())) {
         match attribute(one, types, place, heaps) {
             Ok(attribute) => all.set(attribute),
-            Err(e) if matches!(e.kind(), ErrorKind::Storage | ErrorKind::Changed) => return Err(e),
+            Err(e) if matches!(e.kind(), ErrorKind::Storage | ErrorKind::TimedOut | ErrorKind::Changed) => {
+                return Err(e);
+            }
             Err(e) => {
                 tracing::warn!(group = %place.group, of = place.hint, attribute = one.name, error = %e, "an attribute is left out");
             }

@@ -135,9 +135,9 @@ impl Catalog {
         true
     }
 
-    /// Whether one dataset is all there is.
-    pub fn is_single(&self) -> bool {
-        self.tree.is_single()
+    /// The one dataset, when it is all there is.
+    pub fn single(&self) -> Option<DatasetName> {
+        DatasetName::new(self.tree.single()?).ok()
     }
 
     /// The roots as the user named them, for messages.

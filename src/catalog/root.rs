@@ -5,7 +5,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use cdm::{Error, ErrorKind, Result, Version};
 use handlers::{
     Registry,
-    storage::{self, EntryKind, LocalRoot, Object, Part, Place, Store},
+    storage::{self, EntryKind, LocalRoot, Object, Part, Place, RemoteOptions, Store},
 };
 
 use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder};
@@ -23,6 +23,38 @@ pub struct Served {
 }
 
 impl Served {
+    /// What `name` is: the URL of an object store or a local path.
+    ///
+    /// # Errors
+    /// As [`Served::url`] and [`Served::path`].
+    pub fn named(name: &Path, registry: &Registry, remote: &RemoteOptions) -> Result<Self> {
+        match name.to_str().filter(|text| storage::is_store_url(text)) {
+            Some(url) => Self::url(url, false, remote),
+            None => Self::path(name, registry),
+        }
+    }
+
+    /// A prefix of an object store, or one dataset there: by its name, or because `is_single` says so. Makes
+    /// no request; must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// `BadRequest` when the URL, or what is set for it, cannot be used.
+    pub fn url(url: &str, is_single: bool, remote: &RemoteOptions) -> Result<Self> {
+        let shown = storage::shown_url(url);
+        let (above, last) = url.trim_end_matches('/').rsplit_once('/').unwrap_or((url, ""));
+        // The host alone is a store, not a name in one.
+        let in_store = above.split_once("://").is_some_and(|(_, rest)| !rest.is_empty());
+        let base = shown.rsplit('/').next().unwrap_or("data").to_owned();
+        if in_store && (is_single || is_data_file(&base) || is_data_folder(&base)) {
+            let base = DatasetName::from_url(last)?.as_str().to_owned();
+            return Self::store(storage::remote_root(above, remote)?, base, true, shown);
+        }
+        if is_single {
+            return Err(Error::bad_request(format!("{shown} names no dataset")));
+        }
+        Self::store(storage::remote_root(url, remote)?, base, false, shown)
+    }
+
     /// A local folder, file, or folder that is one dataset.
     ///
     /// # Errors
@@ -100,8 +132,11 @@ impl Tree {
         Self { roots }
     }
 
-    pub(super) fn is_single(&self) -> bool {
-        matches!(self.roots.as_slice(), [Root { single: Some(_), .. }])
+    pub(super) fn single(&self) -> Option<&str> {
+        match self.roots.as_slice() {
+            [root @ Root { single: Some(_), .. }] => root.top_name(),
+            _ => None,
+        }
     }
 
     pub(super) fn roots(&self) -> &[Root] {
@@ -208,10 +243,8 @@ impl Root {
     }
 
     pub(super) async fn is_readable(&self) -> bool {
-        match &self.single {
-            Some(_) => true,
-            None => self.store.list("").await.is_ok(),
-        }
+        // A store that is down is nothing a restart of this server mends, and asking costs a request.
+        self.single.is_some() || self.store.is_remote() || self.store.list("").await.is_ok()
     }
 
     async fn single_entry(&self, registry: &Registry) -> Result<Entry> {

@@ -172,7 +172,7 @@ async fn a_folder_may_be_a_dataset() {
 
     // Served alone, it is all there is.
     let alone = Catalog::new(&[dir.path().join("marked")], 16, registry).unwrap();
-    assert!(alone.is_single() && !catalog.is_single());
+    assert!(alone.single().is_some() && catalog.single().is_none());
     assert_eq!(&*alone.list(&DatasetName::top()).await.unwrap().datasets[0].name, "marked");
     assert!(alone.open(&name("marked")).await.is_ok());
     assert_eq!(kind_of_stat(&alone, "a.nc").await, ErrorKind::NotFound);

@@ -8,18 +8,20 @@ use std::{
 use cdm::{DataType, Dataset, Error, FullName, Selection, Source, Value, Variable, values};
 use clap::Args;
 use futures::StreamExt;
+use handlers::storage::is_store_url;
 
-use super::{Failure, block_on, registry};
+use super::{Failure, block_on, registry, stores::StoreArguments};
 use crate::{
-    catalog::{Catalog, DatasetName},
-    config::Limits,
+    catalog::{Catalog, Served},
     encoders::{cdl, json},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The file
+    /// The file, or its URL in an object store
     file: PathBuf,
+    #[command(flatten)]
+    stores: StoreArguments,
     /// Print the values of this variable too; may be repeated
     #[arg(short = 'v', long = "variable", value_name = "VAR")]
     variables: Vec<String>,
@@ -29,16 +31,20 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.stores.load(Vec::new())?;
     block_on(async {
-        let catalog = Catalog::new(std::slice::from_ref(&arguments.file), 1, registry(&Limits::default()))?;
-        let top = DatasetName::top();
-        if !catalog.is_single() {
+        let registry = registry(&config.limits);
+        let url = arguments.file.to_str().filter(|text| is_store_url(text));
+        let served = match url {
+            Some(url) => Served::url(url, true, &config.remote)?,
+            None => Served::path(&arguments.file, &registry)?,
+        };
+        let catalog = Catalog::of(vec![served], 1, registry);
+        let Some(name) = catalog.single() else {
             let path = arguments.file.display();
             return Err(Failure::Usage(format!("{path} is a folder of datasets; name one")));
-        }
-        let listing = catalog.list(&top).await?;
-        let entry = listing.datasets.first().ok_or_else(|| Failure::failed("the file is gone"))?;
-        let source = catalog.open(&top.join(&entry.name)).await?;
+        };
+        let source = catalog.open(&name).await?;
         let chosen = arguments
             .variables
             .iter()

@@ -10,16 +10,15 @@ use clap::Args;
 use handlers::Registry;
 use serde::Serialize;
 
-use super::{Failure, block_on, registry};
-use crate::{
-    catalog::{Catalog, DatasetName},
-    config::Limits,
-};
+use super::{Failure, block_on, registry, stores::StoreArguments};
+use crate::catalog::{Catalog, DatasetName, Served};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A folder, or one file
+    /// A folder, one file, or a URL of an object store
     path: PathBuf,
+    #[command(flatten)]
+    stores: StoreArguments,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,9 +37,11 @@ struct Row {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.stores.load(Vec::new())?;
     let rows = block_on(async {
-        let registry = registry(&Limits::default());
-        let catalog = Catalog::new(std::slice::from_ref(&arguments.path), 1, registry.clone())?;
+        let registry = registry(&config.limits);
+        let served = Served::named(&arguments.path, &registry, &config.remote)?;
+        let catalog = Catalog::of(vec![served], 1, registry.clone());
         Ok(rows(&catalog, &registry).await?)
     })?;
     let mut out = io::stdout().lock();

@@ -6,6 +6,7 @@
 mod cat;
 mod ls;
 mod serve;
+mod stores;
 
 use std::{
     fmt::Display,
@@ -59,7 +60,13 @@ impl Failure {
 
 impl From<cdm::Error> for Failure {
     fn from(error: cdm::Error) -> Self {
-        Self::failed(error)
+        use std::error::Error;
+        // Whoever runs a command may know what ails the storage; clients of the server may not.
+        let is_storage = matches!(error.kind(), cdm::ErrorKind::Storage | cdm::ErrorKind::TimedOut);
+        match error.source().filter(|_| is_storage) {
+            Some(cause) => Self::failed(format_args!("{error}: {cause}")),
+            None => Self::failed(error),
+        }
     }
 }
 

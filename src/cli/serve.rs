@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, block_on, registry, say};
+use super::{Failure, block_on, registry, say, stores::StoreArguments};
 use crate::{
-    catalog::{Catalog, DatasetName},
-    config::{self, Config, LogFormat, LogSettings, Overrides},
+    catalog::{Catalog, DatasetName, Served},
+    config::{Config, LogFormat, LogSettings, Overrides},
     server::Server,
 };
 
@@ -17,14 +17,13 @@ const FOLDERS_SEEN: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Folders and files to serve
+    /// Folders, files and URLs of object stores to serve
     paths: Vec<PathBuf>,
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// File of settings (config/example.toml has them all)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    stores: StoreArguments,
     /// The URL clients use, when the server is behind a proxy
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -54,8 +53,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     .into_iter()
     .filter_map(|(key, value)| Some((key, value?)))
     .collect();
-    let mut config =
-        config::load(arguments.config.as_deref(), &flags).map_err(|e| Failure::Usage(e.to_string()))?;
+    let mut config = arguments.stores.load(flags)?;
     if !arguments.paths.is_empty() {
         config.roots = arguments.paths;
     }
@@ -69,7 +67,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn serve(mut config: Config) -> Result<(), Failure> {
     config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
     let registry = registry(&config.limits);
-    let catalog = Catalog::new(&config.roots, config.limits.open_datasets, registry)?;
+    let served = config.roots.iter().map(|root| Served::named(root, &registry, &config.remote));
+    let served = served.collect::<cdm::Result<_>>()?;
+    let catalog = Catalog::of(served, config.limits.open_datasets, registry);
     let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();
     // Before the greeting: whoever reads it may send a signal.

@@ -137,9 +137,11 @@ fn plain(value: &DeValue<'_>) -> Value {
             .map_or(Value::Other("an integer beyond 64 bits"), Value::Integer),
         DeValue::Array(items) => Value::List(items.iter().map(|item| plain(item.get_ref())).collect()),
         DeValue::Float(_) => Value::Other("a float"),
-        DeValue::Boolean(_) => Value::Other("a boolean"),
+        DeValue::Boolean(yes) => Value::Boolean(*yes),
         DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Table(_) => Value::Other("a table"),
+        DeValue::Table(table) => Value::Table(
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref()))).collect(),
+        ),
     }
 }
 

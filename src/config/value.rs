@@ -18,7 +18,9 @@ pub(crate) enum Value {
     /// From the environment or a flag: text that may stand for any type.
     Word(String),
     Integer(i64),
+    Boolean(bool),
     List(Vec<Value>),
+    Table(Vec<(String, Value)>),
     /// Something no setting takes: its TOML type.
     Other(&'static str),
 }
@@ -69,12 +71,14 @@ impl Value {
         match self {
             Self::Text(_) | Self::Word(_) => "a string",
             Self::Integer(_) => "an integer",
+            Self::Boolean(_) => "a boolean",
             Self::List(_) => "an array",
+            Self::Table(_) => "a table",
             Self::Other(kind) => kind,
         }
     }
 
-    fn wrong<T>(&self, expected: &str) -> Result<T, String> {
+    pub(super) fn wrong<T>(&self, expected: &str) -> Result<T, String> {
         match self {
             Self::Text(text) | Self::Word(text) => Err(format!("expected {expected}, found '{text}'")),
             Self::Integer(n) => Err(format!("expected {expected}, found {n}")),
@@ -87,6 +91,35 @@ impl Value {
             Self::Text(text) | Self::Word(text) => Ok(text.clone()),
             other => other.wrong("a string"),
         }
+    }
+
+    /// Text; empty for none.
+    pub(super) fn text_if_set(&self) -> Result<Option<String>, String> {
+        Ok(Some(self.text()?).filter(|text| !text.is_empty()))
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, String> {
+        match self {
+            Self::Boolean(yes) => Ok(*yes),
+            Self::Word(text) if text == "true" || text == "1" => Ok(true),
+            Self::Word(text) if text == "false" || text == "0" => Ok(false),
+            other => other.wrong("true or false"),
+        }
+    }
+
+    /// Whether something is wanted; false for nothing said.
+    pub(super) fn flag_if_set(&self) -> Result<Option<bool>, String> {
+        Ok(self.flag()?.then_some(true))
+    }
+
+    /// A number that may be 0.
+    pub(super) fn small(&self) -> Result<u32, String> {
+        let found = match self {
+            Self::Integer(n) => u32::try_from(*n).ok(),
+            Self::Word(text) => text.parse().ok(),
+            _ => None,
+        };
+        found.map_or_else(|| self.wrong("a whole number"), Ok)
     }
 
     pub(super) fn texts(&self) -> Result<Vec<String>, String> {

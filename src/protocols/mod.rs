@@ -86,6 +86,7 @@ pub fn status_of(kind: cdm::ErrorKind) -> StatusCode {
         K::Changed => StatusCode::CONFLICT,
         K::Corrupt | K::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         K::Storage => StatusCode::BAD_GATEWAY,
+        K::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         K::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

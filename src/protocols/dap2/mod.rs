@@ -153,7 +153,7 @@ pub fn error(error: &Error, request: &Request<'_>) -> Reply {
         ErrorKind::NotFound => 1003,
         ErrorKind::Forbidden => 1006,
         ErrorKind::Unsupported => 1008,
-        ErrorKind::Corrupt | ErrorKind::Storage | ErrorKind::Changed => 1007,
+        ErrorKind::Corrupt | ErrorKind::Storage | ErrorKind::TimedOut | ErrorKind::Changed => 1007,
         ErrorKind::TooLarge | ErrorKind::Overloaded => 1001,
         ErrorKind::Internal => 1002,
     };

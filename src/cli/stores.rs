@@ -1,0 +1,35 @@
+//! The flags about object stores, which all commands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::{self, Config, Overrides};
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArguments {
+    /// File of settings (config/example.toml has them all)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Do not sign requests to object stores: for public data
+    #[arg(long)]
+    anonymous: bool,
+    /// Where the object store's service is, if it is not the provider's own
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The region of the object store
+    #[arg(long)]
+    region: Option<String>,
+}
+
+impl StoreArguments {
+    /// The settings in force with these flags and `more`.
+    pub(super) fn load(&self, more: Overrides) -> Result<Config, Failure> {
+        let mut flags = more;
+        flags.extend(self.anonymous.then(|| ("remote.anonymous", "true".to_owned())));
+        flags.extend(self.endpoint.iter().map(|url| ("remote.endpoint", url.clone())));
+        flags.extend(self.region.iter().map(|region| ("remote.region", region.clone())));
+        config::load(self.config.as_deref(), &flags).map_err(|e| Failure::Usage(e.to_string()))
+    }
+}
