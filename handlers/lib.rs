@@ -10,5 +10,6 @@ pub mod hdf5;
 pub mod netcdf3;
 pub mod registry;
 pub mod storage;
+pub mod zarr;
 
 pub use registry::{Format, Registry};

@@ -59,6 +59,7 @@ impl Registry {
         let mut formats = extra;
         formats.push(Arc::new(crate::netcdf3::NetCdf3));
         formats.push(Arc::new(crate::hdf5::Hdf5));
+        formats.push(Arc::new(crate::zarr::Zarr));
         Self { formats: formats.into(), engine }
     }
 

@@ -14,8 +14,10 @@ use tokio::sync::OnceCell;
 /// Which chunk of what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ChunkKey {
-    /// Identity of the object's version.
+    /// Identity of the dataset's version.
     pub(crate) version: Arc<str>,
+    /// Identity of the version of the object that the chunk is part of, where that is known.
+    pub(crate) object: Option<Arc<str>>,
     /// The variable.
     pub(crate) variable: FullName,
     /// Position in the chunk grid.
@@ -149,7 +151,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     fn key(n: u64) -> ChunkKey {
-        ChunkKey { version: "v".into(), variable: FullName::new("/a"), chunk: vec![n] }
+        ChunkKey { version: "v".into(), object: None, variable: FullName::new("/a"), chunk: vec![n] }
     }
 
     #[tokio::test]

@@ -130,6 +130,11 @@ impl Engine {
         turn.map_err(|e| Error::internal("the decoders are gone").with_source(e))
     }
 
+    /// Waits until so many bytes may be used.
+    pub(super) async fn hold_memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        self.wait_for_memory(self.permits_for(bytes)).await
+    }
+
     /// Permits for so many bytes; more than there are means all of them.
     fn permits_for(&self, bytes: u64) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.permits)
@@ -251,7 +256,7 @@ impl Reading {
 }
 
 /// The block, with the permit inside its bytes.
-fn hold(block: Block, permit: OwnedSemaphorePermit) -> Block {
+pub(super) fn hold(block: Block, permit: OwnedSemaphorePermit) -> Block {
     match block {
         Block::Fixed(bytes) => Block::Fixed(Bytes::from_owner(Held { bytes, _permit: permit })),
         Block::Varying { ends, bytes } => {

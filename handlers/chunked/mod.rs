@@ -14,6 +14,7 @@ mod stored;
 mod strided;
 #[cfg(test)]
 mod tests;
+mod varying;
 
 use std::{fmt, sync::Arc};
 
@@ -26,6 +27,7 @@ use crate::storage::{Object, Store};
 
 pub use elements::Numbers;
 pub use engine::{Engine, EngineOptions};
+pub use varying::VaryingArray;
 
 /// Where one chunk's stored bytes are.
 #[derive(Debug, Clone)]

@@ -40,6 +40,15 @@ impl Origin {
         }
     }
 
+    /// Identity of the version of the object that the bytes are part of: what the chunk was decoded from,
+    /// should the dataset outlive it.
+    pub(super) fn object(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Range(object, _) => Some(Arc::clone(&object.version.identity)),
+            Self::Key(..) | Self::Here(_) => None,
+        }
+    }
+
     /// How long the decoded chunk may stand for what is stored; `None`: as long as the dataset is open.
     pub(super) fn lifetime(&self) -> Option<Duration> {
         match self {

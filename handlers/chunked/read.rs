@@ -350,6 +350,7 @@ impl BandRead {
     fn key(&self, encoded: &Encoded) -> ChunkKey {
         ChunkKey {
             version: Arc::clone(&self.array.version),
+            object: encoded.origin.object(),
             variable: self.array.name.clone(),
             chunk: encoded.chunk.clone(),
         }

@@ -35,32 +35,48 @@ impl Codec for Deflate {
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {
-        if let Some(len) = decoded_len {
-            let mut out = zeroed(len)?;
-            inflate_exact(&input, &mut out)?;
-            return Ok(out.into());
-        }
-        let limit = output_limit(None, input.len(), EXPANSION);
-        let mut room = input.len().saturating_mul(4).clamp(4096, limit.max(4096));
-        loop {
-            let mut out = zeroed(room)?;
-            match inflate(&input, &mut out) {
-                Ok(len) => {
-                    out.truncate(len);
-                    return Ok(out.into());
-                }
-                Err(DecompressionError::InsufficientSpace) if room < limit => {
-                    room = room.saturating_mul(4).min(limit);
-                }
-                Err(e) => return Err(damaged(e)),
+        decode(Frame::Zlib, &input, decoded_len)
+    }
+}
+
+/// What is around the deflated data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    Zlib,
+    Gzip,
+}
+
+/// Inflates `input` to `decoded_len` bytes, or to whatever comes.
+pub(super) fn decode(frame: Frame, input: &[u8], decoded_len: Option<usize>) -> Result<Bytes> {
+    if let Some(len) = decoded_len {
+        let mut out = zeroed(len)?;
+        exact(frame, input, &mut out)?;
+        return Ok(out.into());
+    }
+    let limit = output_limit(None, input.len(), EXPANSION);
+    let mut room = input.len().saturating_mul(4).clamp(4096, limit.max(4096));
+    loop {
+        let mut out = zeroed(room)?;
+        match inflate(frame, input, &mut out) {
+            Ok(len) => {
+                out.truncate(len);
+                return Ok(out.into());
             }
+            Err(DecompressionError::InsufficientSpace) if room < limit => {
+                room = room.saturating_mul(4).min(limit);
+            }
+            Err(e) => return Err(damaged(e)),
         }
     }
 }
 
 /// Inflates `input` so that it fills `out` exactly.
 pub(super) fn inflate_exact(input: &[u8], out: &mut [u8]) -> Result<()> {
-    match inflate(input, out) {
+    exact(Frame::Zlib, input, out)
+}
+
+fn exact(frame: Frame, input: &[u8], out: &mut [u8]) -> Result<()> {
+    match inflate(frame, input, out) {
         Ok(len) if len == out.len() => Ok(()),
         Ok(len) => Err(wrong_len(len, out.len())),
         Err(DecompressionError::InsufficientSpace) => Err(wrong_len("more", out.len())),
@@ -68,8 +84,11 @@ pub(super) fn inflate_exact(input: &[u8], out: &mut [u8]) -> Result<()> {
     }
 }
 
-fn inflate(input: &[u8], out: &mut [u8]) -> Result<usize, DecompressionError> {
-    DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.zlib_decompress(input, out))
+fn inflate(frame: Frame, input: &[u8], out: &mut [u8]) -> Result<usize, DecompressionError> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| match frame {
+        Frame::Zlib => decompressor.zlib_decompress(input, out),
+        Frame::Gzip => decompressor.gzip_decompress(input, out),
+    })
 }
 
 fn damaged(cause: DecompressionError) -> Error {

@@ -9,18 +9,23 @@ mod blosc;
 mod blosc2;
 mod blosc_filters;
 mod blosclz;
-mod bytes_in;
+pub(crate) mod bytes_in;
 mod bzip2;
+mod checksums;
 mod deflate;
 mod fletcher32;
 pub mod fuzz;
+mod gzip;
 mod lz4;
 mod lzf;
+mod lzma;
 mod nbit;
+mod numcodecs;
 mod rice;
 mod scaleoffset;
 mod shuffle;
 mod szip;
+mod transpose;
 mod zstd;
 
 use std::{fmt, sync::Arc};
@@ -33,14 +38,19 @@ pub use self::{
     blosc::Blosc,
     blosc2::Blosc2,
     bzip2::Bzip2,
+    checksums::{Checksum, Sum},
     deflate::Deflate,
     fletcher32::Fletcher32,
+    gzip::Gzip,
     lz4::Lz4,
     lzf::Lzf,
+    lzma::Xz,
     nbit::NBit,
+    numcodecs::{AsType, Delta, FixedScaleOffset, NumberClass, NumberFormat, PackBits, SizedLz4},
     scaleoffset::ScaleOffset,
     shuffle::Shuffle,
     szip::Szip,
+    transpose::Transpose,
     zstd::Zstd,
 };
 
@@ -114,5 +124,10 @@ impl Pipeline {
             )));
         }
         Ok(data)
+    }
+
+    /// Decodes one chunk whose length its metadata do not tell.
+    pub fn decode_any(&self, input: Bytes) -> Result<Bytes> {
+        self.0.iter().rev().try_fold(input, |data, stage| stage.decode(data, None).within(|| stage.name()))
     }
 }

@@ -1,0 +1,125 @@
+//! Dimensions: Zarr names axes, array by array; the model shares dimensions between arrays.
+//!
+//! Arrays of one group whose axes have the same name and size share a dimension of the group; one of the
+//! nearest enclosing group with the same name and size is used rather than a new one; an axis of the same
+//! name and another size gets a dimension with its size in the name. Where netCDF-C wrote the hierarchy, its
+//! own dimensions are used.
+
+#![warn(clippy::indexing_slicing)]
+
+use std::collections::HashMap;
+
+use cdm::{Dimension, FullName};
+
+use super::{
+    hierarchy::{Node, Version},
+    json::Json,
+};
+
+/// What netCDF-C wrote about a node (`_nczarr_array`, `_nczarr_group`), in the metadata or the attributes.
+pub(super) fn netcdf<'a>(node: &'a Node, what: &str) -> Option<&'a Json> {
+    let matches = |name: &str| {
+        name.get(..8).is_some_and(|n| n.eq_ignore_ascii_case("_nczarr_"))
+            && name.get(8..).is_some_and(|n| n.eq_ignore_ascii_case(what))
+    };
+    let mut members = node.attributes.members().iter().chain(node.document.members());
+    members.find(|(name, _)| matches(name)).map(|(_, value)| value)
+}
+
+/// The names of an array's axes: `None` for those without one. A name that begins with `/` is a whole one.
+fn names(node: &Node, rank: usize) -> Vec<Option<String>> {
+    let own = netcdf(node, "array")
+        .and_then(|array| array.member("dimension_references").or_else(|| array.member("dimrefs")));
+    let list = own
+        .or_else(|| match node.format {
+            Version::V2 => node.attributes.member("_ARRAY_DIMENSIONS"),
+            Version::V3 => {
+                let names = node.document.member("dimension_names").filter(|n| **n != Json::Null);
+                names.or_else(|| node.attributes.member("_ARRAY_DIMENSIONS"))
+            }
+        })
+        .and_then(Json::list)
+        .filter(|list| list.len() == rank)
+        .unwrap_or_default();
+    let name = |json: &Json| json.text().filter(|t| !t.is_empty() && !t.ends_with('/')).map(str::to_owned);
+    let mut names: Vec<_> = list.iter().map(name).collect();
+    names.resize(rank, None);
+    names
+}
+
+/// The dimensions of every group, as they come to be known.
+#[derive(Debug, Default)]
+pub(super) struct Dimensions {
+    by_group: HashMap<FullName, Vec<Dimension>>,
+}
+
+impl Dimensions {
+    /// Declares what netCDF-C says are the dimensions of a group.
+    pub(super) fn declare(&mut self, group: &FullName, node: &Node) {
+        let Some(own) = netcdf(node, "group") else { return };
+        let named = own.member("dimensions").or_else(|| own.member("dims"));
+        for (name, value) in named.map(Json::members).unwrap_or_default() {
+            let size = value.size().or_else(|| value.member("size")?.size());
+            let Some(size) = size.filter(|_| !name.is_empty() && !name.contains('/')) else { continue };
+            let unlimited = value.member("unlimited").and_then(Json::integer).unwrap_or(0) != 0;
+            let dimension = Dimension { name: Some(group.join(name)), size, unlimited };
+            let all = self.by_group.entry(group.clone()).or_default();
+            if all.iter().all(|d| d.name != dimension.name) {
+                all.push(dimension);
+            }
+        }
+    }
+
+    /// The dimensions of an array of `shape` in `group`. Arrays of enclosing groups come first.
+    pub(super) fn of_array(&mut self, group: &FullName, node: &Node, shape: &[u64]) -> Vec<Dimension> {
+        let names = names(node, shape.len());
+        let axes = names.into_iter().zip(shape);
+        axes.map(|(name, &size)| match name {
+            None => Dimension::anonymous(size),
+            Some(name) => self.shared(group, &name, size),
+        })
+        .collect()
+    }
+
+    /// What is declared in a group.
+    pub(super) fn of_group(&self, group: &FullName) -> Vec<Dimension> {
+        self.by_group.get(group).cloned().unwrap_or_default()
+    }
+
+    fn shared(&mut self, group: &FullName, name: &str, size: u64) -> Dimension {
+        if name.starts_with('/')
+            && let Some(found) = self.find(&FullName::new(name), size)
+        {
+            return found;
+        }
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let mut at = group.clone();
+        loop {
+            if let Some(found) = self.find(&at.join(name), size) {
+                return found;
+            }
+            if at.is_root() {
+                break;
+            }
+            at = at.parent();
+        }
+        let all = self.by_group.entry(group.clone()).or_default();
+        let mut own = group.join(name);
+        while all.iter().any(|d| d.name.as_ref() == Some(&own)) {
+            own = FullName::new(&format!("{own}_{size}"));
+            // Another array with the same conflict was here before.
+            let found = all.iter().find(|d| d.name.as_ref() == Some(&own) && d.size == size);
+            if let Some(found) = found {
+                return found.clone();
+            }
+        }
+        let dimension = Dimension::shared(own, size);
+        all.push(dimension.clone());
+        dimension
+    }
+
+    fn find(&self, name: &FullName, size: u64) -> Option<Dimension> {
+        let all = self.by_group.get(&name.parent())?;
+        all.iter().find(|d| d.name.as_ref() == Some(name) && d.size == size).cloned()
+    }
+}
