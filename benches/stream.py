@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+import sections
+
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".work"
 PYTHON = WORK / "venv" / "bin" / "python"
@@ -175,9 +177,7 @@ def main():
         print(("kept:   " if kept else "MISSED: ") + text)
     if chosen.write:
         promises = [f"- {'kept' if kept else '**missed**'}: {text}" for text, kept in verdicts]
-        chosen.write.parent.mkdir(parents=True, exist_ok=True)
-        head = ["# Performance", "", "Made by `benches/stream.py`; see `benches/README.md`.", "", "## Streaming one large variable", ""]
-        chosen.write.write_text("\n".join(head + lines + ["", *promises]) + "\n", encoding="utf-8")
+        sections.write(chosen.write, "Streaming one large variable", ["Made by `benches/stream.py`.", "", *lines, "", *promises])
     # A small file says nothing about speed; only memory is judged then.
     return 0 if all(kept for text, kept in verdicts if not chosen.quick or "streams" in text) else 1
 

@@ -63,5 +63,6 @@ environment venv requirements-newest.txt
 if [ "$what" = all ]; then
     environment venv-1.6.5 requirements-1.6.5.txt
     environment venv-1.7.2 requirements-1.7.2.txt
+    environment venv-stores requirements-stores.txt
 fi
 echo "clients are ready"

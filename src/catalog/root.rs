@@ -165,7 +165,8 @@ impl Tree {
         }
         let (root, path) = self.root_of(folder).filter(|(r, _)| r.single.is_none()).ok_or_else(missing)?;
         let entries = root.store.list(path).await;
-        let entries = entries.map_err(|e| if e.kind() == ErrorKind::NotFound { missing() } else { e })?;
+        let is_folder = |e: &Error| e.kind() == ErrorKind::NotFound && !folder.is_top();
+        let entries = entries.map_err(|e| if is_folder(&e) { missing() } else { e })?;
         let is_mark = |e: &storage::Entry| registry.folder_marks().any(|mark| mark == e.name);
         if entries.iter().any(is_mark) {
             return Err(Error::not_found(format!("{folder} is a dataset, not a folder")));

@@ -39,7 +39,7 @@ struct Row {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     let rows = block_on(async {
-        let registry = registry(&config.limits);
+        let registry = registry(&config.limits, std::slice::from_ref(&arguments.path));
         let served = Served::named(&arguments.path, &registry, &config.remote)?;
         let catalog = Catalog::of(vec![served], 1, registry.clone());
         Ok(rows(&catalog, &registry).await?)

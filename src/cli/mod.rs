@@ -11,6 +11,7 @@ mod stores;
 use std::{
     fmt::Display,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 use handlers::{
     Registry,
     chunked::{Engine, EngineOptions},
+    storage::is_store_url,
 };
 
 use crate::config::Limits;
@@ -93,12 +95,19 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The formats, with an engine within `limits`.
-fn registry(limits: &Limits) -> Registry {
+/// Bands of a stream that are read at once when storage is far away, as far as memory allows: each waits
+/// for the network, not for the processor.
+const BANDS_FROM_AFAR: usize = 6;
+
+/// The formats, with an engine within `limits` for data at `roots`.
+fn registry(limits: &Limits, roots: &[PathBuf]) -> Registry {
+    let is_far = roots.iter().any(|root| root.to_str().is_some_and(is_store_url));
+    let default = EngineOptions::default();
     Registry::new(Arc::new(Engine::new(EngineOptions {
         cache_bytes: limits.chunk_cache,
         budget_bytes: limits.memory,
-        ..EngineOptions::default()
+        bands_in_flight: if is_far { BANDS_FROM_AFAR } else { default.bands_in_flight },
+        ..default
     })))
 }
 

@@ -66,10 +66,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn serve(mut config: Config) -> Result<(), Failure> {
     config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
-    let registry = registry(&config.limits);
-    let served = config.roots.iter().map(|root| Served::named(root, &registry, &config.remote));
-    let served = served.collect::<cdm::Result<_>>()?;
-    let catalog = Catalog::of(served, config.limits.open_datasets, registry);
+    let registry = registry(&config.limits, &config.roots);
+    let places = config.roots.iter().map(|root| Served::named(root, &registry, &config.remote));
+    let places = places.collect::<cdm::Result<_>>()?;
+    let catalog = Catalog::of(places, config.limits.open_datasets, registry);
     let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();
     // Before the greeting: whoever reads it may send a signal.

@@ -4,7 +4,7 @@
 
 Fenced blocks marked `sh` and `python` are run; `sh serve` starts a server that the blocks after it talk to; `text` is
 not run. The working folder is a fresh one whose `data` is the demo's data; `thalweg` is on the path; the port in the
-text, 8080, is replaced by a free one. A block must exit with 0 and, except for `curl -o` and `printf`, print something.
+text, 8080, is replaced by a free one; so is 9000, where an S3 service is whose bucket `data` is that folder. A block must exit with 0 and, except for `curl -o` and `printf`, print something.
 """
 
 import argparse
@@ -34,6 +34,7 @@ class Page:
 
     def __init__(self, path, binary, folder):
         self.path, self.folder, self.port, self.server = path, folder, free_port(), None
+        self.store, self.store_port = None, free_port()
         (folder / "bin").mkdir()
         (folder / "bin" / "thalweg").symlink_to(binary)
         shutil.copytree(WORK / "data", folder / "data", symlinks=False)
@@ -44,11 +45,24 @@ class Page:
         wrong = []
         for kind, text in BLOCK.findall(self.path.read_text()):
             text = text.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}")
+            if "127.0.0.1:9000" in text:
+                self.ensure_store()
+                text = text.replace("127.0.0.1:9000", f"127.0.0.1:{self.store_port}")
             problem = {"sh": self.shell, "python": self.python, "sh serve": self.serve}.get(kind, lambda _: None)(text)
             if problem:
                 wrong.append(f"{self.path.name}: {problem}\n{text}")
         self.stop()
+        if self.store is not None:
+            self.store.terminate()
+            self.store.wait(timeout=40)
         return wrong
+
+    def ensure_store(self):
+        if self.store is None:
+            script = ROOT / "tests" / "common" / "s3_server.py"
+            command = [sys.executable, script, self.folder, "--port", str(self.store_port)]
+            self.store = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self.store.stdout.readline()
 
     def ensure_server(self):
         if self.server is None:

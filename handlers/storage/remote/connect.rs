@@ -34,7 +34,7 @@ pub(super) fn connect(location: &Location, options: &RemoteOptions) -> Result<Ar
     let (said, allowed) = said_of_s3(location.kind);
     let at = match (store.endpoint.as_ref().or(said.as_ref()), location.kind) {
         (Some(endpoint), Kind::S3 | Kind::Azure | Kind::Google) => {
-            let url = Url::parse(endpoint).ok().filter(|url| url.has_host());
+            let url = Url::parse(endpoint).ok().filter(Url::has_host);
             Some(url.ok_or_else(|| wrong("its endpoint is not a URL such as http://127.0.0.1:9000".into()))?)
         }
         (_, Kind::Http) => Some(location.url.clone()),
@@ -275,11 +275,14 @@ impl HttpService for Connection {
         let answer = match self.0.execute(request).await {
             Ok(answer) => answer,
             Err(e) if is_for_credentials => {
-                return Err(HttpError::new(HttpErrorKind::Unknown, NoCredentials(e)));
+                return Err(HttpError::new(HttpErrorKind::Unknown, NoCredentials(Some(e))));
             }
             Err(e) => return Err(e),
         };
         let status = answer.status().as_u16();
+        if is_for_credentials && status >= 300 {
+            return Err(HttpError::new(HttpErrorKind::Unknown, NoCredentials(None)));
+        }
         let refusal = match status {
             _ if is_for_credentials => None,
             500.. | 429 | 408 => Some(Refusal::Failing(status)),

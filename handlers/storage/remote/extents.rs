@@ -93,7 +93,9 @@ impl Extents {
     pub(super) fn forget(&self, object: u64) {
         let mut state = self.state();
         let keys: Vec<_> = state.pieces.range((object, 0)..=(object, u64::MAX)).map(|(k, _)| *k).collect();
-        keys.into_iter().for_each(|key| state.remove(key));
+        for key in keys {
+            state.remove(key);
+        }
     }
 
     #[cfg(test)]

@@ -18,6 +18,8 @@ pub(super) enum Refusal {
     Ranges,
     /// It has no ranges from an object's end.
     Suffix,
+    /// It lists keys that are no paths: `a//b`.
+    Names,
     /// It does not let us.
     Denied,
     /// There is no such bucket.
@@ -32,6 +34,7 @@ impl fmt::Display for Refusal {
             Self::Listing => f.write_str("the server does not list"),
             Self::Ranges => f.write_str("the server does not answer requests for a part of an object"),
             Self::Suffix => f.write_str("the store has no ranges from the end"),
+            Self::Names => f.write_str("there are keys that are no paths"),
             Self::Denied => f.write_str("access is denied"),
             Self::Store => f.write_str("there is no such bucket"),
         }
@@ -42,7 +45,7 @@ impl StdError for Refusal {}
 
 /// Nobody has credentials for us.
 #[derive(Debug)]
-pub(super) struct NoCredentials(pub(super) HttpError);
+pub(super) struct NoCredentials(pub(super) Option<HttpError>);
 
 impl fmt::Display for NoCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +55,7 @@ impl fmt::Display for NoCredentials {
 
 impl StdError for NoCredentials {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.0)
+        self.0.as_ref().map(|e| e as _)
     }
 }
 
@@ -85,6 +88,7 @@ impl Reason {
             object_store::Error::NotFound { .. } => return Self::Missing,
             object_store::Error::Precondition { .. } => return Self::Changed,
             object_store::Error::NotModified { .. } => return Self::Same,
+            object_store::Error::InvalidPath { .. } => return Self::Refused(Refusal::Names),
             object_store::Error::NotSupported { .. } => return Self::Refused(Refusal::Suffix),
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                 return Self::Denied;
@@ -139,6 +143,9 @@ impl Reason {
             Self::Refused(Refusal::Listing) => {
                 Error::unsupported(format!("{store} does not list its files; ask for them by name"))
             }
+            Self::Refused(Refusal::Names) => Error::unsupported(format!(
+                "this folder of {store} holds keys that are no paths (a//b): it cannot be listed; ask by name"
+            )),
             Self::Refused(Refusal::Ranges) => {
                 Error::unsupported(format!("{store} does not answer requests for a part of a file"))
             }

@@ -57,12 +57,14 @@ impl Location {
     pub(super) fn parse(text: &str) -> Result<Self> {
         let shown = shown_url(text);
         let wrong = |why: &str| Error::bad_request(format!("cannot use {shown}: {why}"));
-        let mut url = Url::parse(text).map_err(|_| wrong("it is not a URL"))?;
+        let mut url = Url::parse(text).map_err(|e| wrong("it is not a URL").with_source(e))?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("a URL of a store has no query and no fragment"));
         }
         let (scheme, prefix) = ObjectStoreScheme::parse(&url)
-            .map_err(|_| wrong("expected s3://, gs://, az://, abfs://, https:// or http://"))?;
+            // Its own error holds the whole URL.
+            .ok()
+            .ok_or_else(|| wrong("expected s3://, gs://, az://, abfs://, https:// or http://"))?;
         let kind = match scheme {
             ObjectStoreScheme::AmazonS3 => Kind::S3,
             ObjectStoreScheme::GoogleCloudStorage => Kind::Google,
@@ -85,7 +87,7 @@ impl Location {
         let bucket = decoded.trim_end_matches('/').strip_suffix(path).unwrap_or(&decoded);
         let host = shown.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
         let store = format!("{}://{host}{}", url.scheme(), bucket.trim_end_matches('/'));
-        Ok(Self { kind, store, prefix, user, url, shown })
+        Ok(Self { kind, shown, store, prefix, user, url })
     }
 }
 
