@@ -53,6 +53,13 @@ pub fn hdf5(data: &[u8]) {
     read_all(bytes);
 }
 
+/// A metadata file of an Icechunk repository.
+pub fn icechunk(data: &[u8]) {
+    if let Err(e) = handlers::icechunk::exercise(&data.to_vec().into()) {
+        assert_ne!(e.kind(), ErrorKind::Internal, "{e}");
+    }
+}
+
 /// The codecs of chunks.
 pub fn codecs(data: &[u8]) {
     let _ = handlers::chunked::codecs::fuzz::drive(data);

@@ -6,8 +6,11 @@
 
 pub mod chunked;
 mod coordinate_maps;
+pub mod geotiff;
 pub mod hdf5;
+pub mod icechunk;
 pub mod netcdf3;
+pub mod references;
 pub mod registry;
 pub mod storage;
 pub mod zarr;

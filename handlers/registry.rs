@@ -8,6 +8,7 @@ use cdm::{Error, Result, Source};
 
 use crate::{
     chunked::Engine,
+    references::AllowList,
     storage::{FileStatus, Object, Part, Place},
 };
 
@@ -45,6 +46,7 @@ pub trait Format: fmt::Debug + Send + Sync + 'static {
 pub struct Registry {
     formats: Arc<[Arc<dyn Format>]>,
     engine: Arc<Engine>,
+    references: Arc<AllowList>,
 }
 
 impl Registry {
@@ -59,8 +61,23 @@ impl Registry {
         let mut formats = extra;
         formats.push(Arc::new(crate::netcdf3::NetCdf3));
         formats.push(Arc::new(crate::hdf5::Hdf5));
+        formats.push(Arc::new(crate::geotiff::GeoTiff));
+        formats.push(Arc::new(crate::references::DmrPp));
+        formats.push(Arc::new(crate::references::KerchunkJson));
         formats.push(Arc::new(crate::zarr::Zarr));
-        Self { formats: formats.into(), engine }
+        formats.push(Arc::new(crate::icechunk::Icechunk::default()));
+        Self { formats: formats.into(), engine, references: Arc::new(AllowList::none()) }
+    }
+
+    /// Lets references inside datasets lead to `allowed` places too; without it they stay in their own store.
+    #[must_use]
+    pub fn allowing(self, allowed: AllowList) -> Self {
+        Self { references: Arc::new(allowed), ..self }
+    }
+
+    /// Where references inside datasets may lead.
+    pub fn references(&self) -> &Arc<AllowList> {
+        &self.references
     }
 
     /// The chunk engine.

@@ -37,6 +37,8 @@ pub struct Config {
     pub dap4_checksum: Checksums,
     /// How object stores are reached.
     pub remote: RemoteOptions,
+    /// URLs below which references inside datasets may lead, besides the dataset's own root.
+    pub references_allow: Vec<String>,
     /// The log.
     pub log: LogSettings,
     /// What one client, or all, may take.
@@ -107,6 +109,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             dap4_checksum: Checksums::Auto,
             remote: RemoteOptions::default(),
+            references_allow: Vec::new(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
             limits: Limits::default(),
         }
@@ -162,6 +165,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("public_url", public_url, url),
     setting!("allowed_hosts", allowed_hosts, texts),
     setting!("trusted_proxies", trusted_proxies, networks),
+    setting!("references.allow", references_allow, texts),
     setting!("dap4.checksum", dap4_checksum, checksums),
     setting!("remote.anonymous", remote.every.anonymous, flag_if_set),
     setting!("remote.endpoint", remote.every.endpoint, text_if_set),

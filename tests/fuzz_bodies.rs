@@ -46,6 +46,15 @@ fn check(target: &str, body: fn(&[u8]), words: &'static [&'static str]) {
 }
 
 #[test]
+fn icechunk_files() {
+    check(
+        "icechunk",
+        bodies::icechunk,
+        &["\u{4}\0\0\0", "\u{8}\0\u{8}\0", "\0\0\0\0", "\u{c}\0\0\0", "/a", "Ichk", "\u{4}\0"],
+    );
+}
+
+#[test]
 fn dap4_constraints() {
     check(
         "dap4_constraint",

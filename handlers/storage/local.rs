@@ -27,12 +27,15 @@ use rustix::fs::OFlags;
 use super::{
     FileStatus, Object, Part, ReadRanges, Store,
     coalesce::{GAP, LARGEST, coalesce},
+    store::below,
 };
 
 /// A directory whose files may be read; nothing outside it can be.
 #[derive(Debug, Clone)]
 pub struct LocalRoot {
     dir: Arc<Dir>,
+    /// The absolute paths it is known by: as it was given, and without symbolic links.
+    known_as: Arc<[String]>,
 }
 
 /// One name in a directory.
@@ -66,7 +69,10 @@ impl LocalRoot {
     pub fn open(path: &Path) -> Result<Self> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(|e| access_error(e).within(path.display()))?;
-        Ok(Self { dir: Arc::new(dir) })
+        let given = std::path::absolute(path).ok();
+        let known_as = given.into_iter().chain(path.canonicalize().ok());
+        let known_as = known_as.filter_map(|p| p.into_os_string().into_string().ok()).collect();
+        Ok(Self { dir: Arc::new(dir), known_as })
     }
 
     /// The size and version of the regular file `path` (relative, `/` between components), unopened.
@@ -125,6 +131,24 @@ impl Store for LocalRoot {
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         Self::list(self, folder).await
+    }
+
+    async fn passed_over(&self, folder: &str) -> Result<Vec<(String, &'static str)>> {
+        let (dir, path) = (Arc::clone(&self.dir), folder.to_owned());
+        blocking(move || passed_over(&dir, &path)).await
+    }
+
+    fn relative(&self, absolute: &str) -> Option<String> {
+        let scheme = ["file://localhost/", "file:///", "local:///", "file:/"]
+            .iter()
+            .find(|s| absolute.starts_with(**s));
+        let path = match scheme {
+            // The last slash belongs to the path.
+            Some(scheme) => absolute.get(scheme.len() - 1..)?,
+            None if absolute.starts_with('/') => absolute,
+            None => return None,
+        };
+        self.known_as.iter().find_map(|root| below(root, path))
     }
 }
 
@@ -211,6 +235,30 @@ fn list(dir: &Dir, path: &str) -> Result<Vec<Entry>> {
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// What [`list`] leaves out, by the same rules.
+fn passed_over(dir: &Dir, path: &str) -> Result<Vec<(String, &'static str)>> {
+    let mut names = Vec::new();
+    let inside = dir.open_dir(if path.is_empty() { "." } else { path }).map_err(access_error)?;
+    for entry in inside.entries().map_err(access_error)? {
+        let entry = entry.map_err(read_error)?;
+        let name = entry.file_name();
+        let shown = name.to_string_lossy().into_owned();
+        let Ok(meta) = entry.metadata() else { continue };
+        let why = if name.to_str().is_none() {
+            "its name is not UTF-8"
+        } else if meta.is_symlink() && dir.metadata(Path::new(path).join(&name)).is_err() {
+            "a link that leads out of what is served, or nowhere"
+        } else if meta.is_symlink() || meta.is_dir() || meta.is_file() {
+            continue;
+        } else {
+            "neither a file nor a folder"
+        };
+        names.push((shown, why));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// What tells one version of a file from another.

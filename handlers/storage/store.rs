@@ -46,9 +46,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// `NotFound` when there is no such folder.
     async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
 
+    /// The names in `folder` that [`Store::list`] passes over because nothing can be read there, and why.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    async fn passed_over(&self, folder: &str) -> Result<Vec<(String, &'static str)>> {
+        let _ = folder;
+        Ok(Vec::new())
+    }
+
     /// Where others reach an object without us, if they can: `s3://bucket/key`.
     fn url(&self, path: &str) -> Option<String> {
         let _ = path;
+        None
+    }
+
+    /// The path in here of what an absolute path or a URL names; `None` when that is not in here for certain.
+    fn relative(&self, absolute: &str) -> Option<String> {
+        let _ = absolute;
         None
     }
 
@@ -129,6 +144,24 @@ pub fn join(folder: &str, relative: &str) -> String {
     }
 }
 
+/// What follows `root` in `path`, component by component; `None` when it is not below, or has components
+/// that could lead out again.
+pub(crate) fn below(root: &str, path: &str) -> Option<String> {
+    let rest = path.strip_prefix(root.trim_end_matches('/'))?;
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return None;
+    }
+    let mut components = Vec::new();
+    for component in rest.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => return None,
+            name => components.push(name),
+        }
+    }
+    Some(components.join("/"))
+}
+
 /// A store without objects.
 #[derive(Debug)]
 struct Nothing;
@@ -164,5 +197,15 @@ mod tests {
         assert_eq!(place.beside("../../../d.nc").unwrap_err().kind(), cdm::ErrorKind::Forbidden);
         assert_eq!(place.inside("x"), "a/b/c.json/x");
         assert_eq!((join("", "x"), join("x", "")), ("x".to_owned(), "x".to_owned()));
+    }
+
+    #[test]
+    fn below_by_component() {
+        assert_eq!(below("/data", "/data/a//b.nc").as_deref(), Some("a/b.nc"));
+        assert_eq!(below("/data/", "/data").as_deref(), Some(""));
+        assert_eq!(below("/", "/a").as_deref(), Some("a"));
+        for outside in ["/data-x/a", "/dat", "/data/../a", "data/a", "/data/a/.."] {
+            assert_eq!(below("/data", outside), None, "{outside}");
+        }
     }
 }

@@ -49,14 +49,26 @@ pub(super) enum Version {
     V3,
 }
 
-/// Every node of the hierarchy at `place`, parents before their children.
-pub(super) async fn read(place: &Place) -> Result<Vec<Node>> {
+/// What there is at a place.
+#[derive(Debug)]
+pub(super) enum Hierarchy {
+    /// Nodes, parents before their children.
+    Nodes(Vec<Node>),
+    /// Kerchunk's metadata of references in Parquet, which are another format.
+    References(Json),
+}
+
+/// The hierarchy at `place`.
+pub(super) async fn read(place: &Place) -> Result<Hierarchy> {
     let mut walk = Walk { place, left: MOST_BYTES };
     if let Some(document) = walk.document("zarr.json").await? {
-        return walk.v3(document).await;
+        return walk.v3(document).await.map(Hierarchy::Nodes);
     }
     if let Some(document) = walk.document(".zmetadata").await? {
-        return consolidated_v2(&document);
+        if document.member("record_size").is_some() {
+            return Ok(Hierarchy::References(document));
+        }
+        return consolidated_v2(&document).map(Hierarchy::Nodes);
     }
     let Some(root) = walk.v2_node("").await? else {
         return Err(Error::not_found(
@@ -64,9 +76,9 @@ pub(super) async fn read(place: &Place) -> Result<Vec<Node>> {
         ));
     };
     if root.is_array {
-        return Ok(vec![root]);
+        return Ok(Hierarchy::Nodes(vec![root]));
     }
-    walk.below(root).await
+    walk.below(root).await.map(Hierarchy::Nodes)
 }
 
 struct Walk<'a> {
@@ -223,7 +235,7 @@ fn consolidated_v3(root: Node, metadata: &Json) -> Result<Vec<Node>> {
     in_order(nodes)
 }
 
-fn consolidated_v2(document: &Json) -> Result<Vec<Node>> {
+pub(super) fn consolidated_v2(document: &Json) -> Result<Vec<Node>> {
     let metadata = document.member("metadata");
     let metadata = metadata.ok_or_else(|| Error::corrupt(".zmetadata holds no metadata"))?;
     let attributes: std::collections::HashMap<&str, &Json> = metadata

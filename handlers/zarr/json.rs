@@ -16,7 +16,7 @@ const BARE: &str = "\u{0}\u{1}bare:";
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     /// `null`
     Null,
     /// `true`, `false`
@@ -40,7 +40,7 @@ impl Json {
     ///
     /// # Errors
     /// `Corrupt` when it is not JSON, or nested deeper than 128, or of too many values.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let left = Cell::new(MOST_VALUES);
         let strict = Self::strictly(bytes, &left);
         let broken = match strict {
@@ -64,17 +64,17 @@ impl Json {
     }
 
     /// The member of an object.
-    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         self.members().iter().rev().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
     /// The members of an object; none for anything else.
-    pub(super) fn members(&self) -> &[(String, Self)] {
+    pub(crate) fn members(&self) -> &[(String, Self)] {
         if let Self::Object(members) = self { members } else { &[] }
     }
 
     /// The items of a list.
-    pub(super) fn list(&self) -> Option<&[Self]> {
+    pub(crate) fn list(&self) -> Option<&[Self]> {
         if let Self::List(items) = self { Some(items) } else { None }
     }
 
@@ -84,7 +84,7 @@ impl Json {
     }
 
     /// An integer that is not negative; writers of other languages may put `3.0`.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         match self {
             Self::Int(n) => u64::try_from(*n).ok(),
             Self::UInt(n) => Some(*n),

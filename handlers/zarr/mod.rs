@@ -22,10 +22,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cdm::{Error, Result, Source, Version};
 
+use self::hierarchy::{Hierarchy, Node};
+pub(crate) use self::json::Json;
 pub use self::keys::{ChunkKeys, StoreKeys};
 use crate::{
     Format, Registry,
     chunked::Engine,
+    references,
     storage::{Object, Place, blocking},
 };
 
@@ -42,7 +45,30 @@ pub async fn open(
     version: Option<Version>,
     engine: &Arc<Engine>,
 ) -> Result<Arc<dyn Source>> {
-    let nodes = hierarchy::read(place).await?;
+    match hierarchy::read(place).await? {
+        Hierarchy::Nodes(nodes) => build(place, nodes, keys, version, engine).await,
+        Hierarchy::References(_) => Err(Error::unsupported("references within references")),
+    }
+}
+
+/// As [`open`], of the metadata in a version 2 `.zmetadata`.
+pub(crate) async fn open_consolidated(
+    document: &Json,
+    place: &Place,
+    keys: Arc<dyn ChunkKeys>,
+    version: Option<Version>,
+    engine: &Arc<Engine>,
+) -> Result<Arc<dyn Source>> {
+    build(place, hierarchy::consolidated_v2(document)?, keys, version, engine).await
+}
+
+async fn build(
+    place: &Place,
+    nodes: Vec<Node>,
+    keys: Arc<dyn ChunkKeys>,
+    version: Option<Version>,
+    engine: &Arc<Engine>,
+) -> Result<Arc<dyn Source>> {
     let (place, engine) = (place.clone(), Arc::clone(engine));
     let build = move || source::ZarrSource::new(&place, &nodes, &keys, version, engine);
     Ok(Arc::new(blocking(build).await?))
@@ -71,7 +97,12 @@ impl Format for Zarr {
     }
 
     async fn open_folder(&self, place: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
-        let keys = Arc::new(StoreKeys(Arc::clone(&place.store)));
-        open(place, keys, None, registry.engine()).await
+        match hierarchy::read(place).await? {
+            Hierarchy::Nodes(nodes) => {
+                let keys = Arc::new(StoreKeys(Arc::clone(&place.store)));
+                build(place, nodes, keys, None, registry.engine()).await
+            }
+            Hierarchy::References(document) => references::open_parquet(&document, place, registry).await,
+        }
     }
 }

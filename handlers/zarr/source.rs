@@ -12,8 +12,7 @@ use std::{
 
 use cdm::{
     BlockStream, Dataset, Error, FullName, Group, Result, ResultExt, Selection, Source, StoredChunks,
-    Variable, Version,
-    source::failed,
+    Variable, Version, source::failed,
 };
 
 use super::{

@@ -5,14 +5,34 @@ use std::{sync::Arc, time::SystemTime};
 use super::DatasetName;
 
 /// File name endings that make a regular file a dataset.
-pub const DATA_SUFFIXES: [&str; 14] = [
-    ".nc", ".nc3", ".nc4", ".cdf", ".cdf5", ".netcdf", ".ncf", ".h5", ".hdf5", ".he5", ".hdf", ".h4",
-    ".hdf4", ".nc5",
+pub const DATA_SUFFIXES: [&str; 22] = [
+    ".nc",
+    ".nc3",
+    ".nc4",
+    ".cdf",
+    ".cdf5",
+    ".netcdf",
+    ".ncf",
+    ".h5",
+    ".hdf5",
+    ".he5",
+    ".hdf",
+    ".h4",
+    ".hdf4",
+    ".nc5",
+    ".dmrpp",
+    ".kerchunk",
+    ".kerchunk.json",
+    ".refs.json",
+    ".tif",
+    ".tiff",
+    ".gtiff",
+    ".geotiff",
 ];
 
 /// Folder name endings that make a folder one dataset, wherever it is. On local disk other folders are
 /// recognised by what they hold.
-pub const DATA_FOLDER_SUFFIXES: [&str; 2] = [".zarr", ".icechunk"];
+pub const DATA_FOLDER_SUFFIXES: [&str; 4] = [".zarr", ".icechunk", ".parq", ".parquet"];
 
 /// Whether a folder of this name counts as a dataset.
 pub fn is_data_folder(name: &str) -> bool {

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     block_on(async {
-        let registry = registry(&config.limits, std::slice::from_ref(&arguments.file));
+        let registry = registry(&config, std::slice::from_ref(&arguments.file))?;
         let url = arguments.file.to_str().filter(|text| is_store_url(text));
         let served = match url {
             Some(url) => Served::url(url, true, &config.remote)?,

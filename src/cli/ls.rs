@@ -3,9 +3,10 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
-use cdm::{Error, Result};
+use cdm::{Error, Result, Source};
 use clap::Args;
 use handlers::Registry;
 use serde::Serialize;
@@ -39,7 +40,7 @@ struct Row {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     let rows = block_on(async {
-        let registry = registry(&config.limits, std::slice::from_ref(&arguments.path));
+        let registry = registry(&config, std::slice::from_ref(&arguments.path))?;
         let served = Served::named(&arguments.path, &registry, &config.remote)?;
         let catalog = Catalog::of(vec![served], 1, registry.clone());
         Ok(rows(&catalog, &registry).await?)
@@ -71,8 +72,8 @@ async fn rows(catalog: &Catalog, registry: &Registry) -> Result<Vec<Row>> {
         let listing = catalog.list(&folder).await?;
         for entry in &listing.datasets {
             let name = folder.join(&entry.name);
-            let (format, problem) = match format(catalog, registry, &name).await {
-                Ok(format) => (Some(format), None),
+            let (format, problem) = match opened(catalog, registry, &name).await {
+                Ok((format, _)) => (Some(format), None),
                 Err(e) => (None, Some(e.to_string())),
             };
             rows.push(Row { name: name.to_string(), size: entry.size, format, problem });
@@ -82,12 +83,15 @@ async fn rows(catalog: &Catalog, registry: &Registry) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The format of a dataset whose description can be read.
-async fn format(catalog: &Catalog, registry: &Registry, name: &DatasetName) -> Result<&'static str> {
+/// A dataset and its format.
+pub(super) async fn opened(
+    catalog: &Catalog,
+    registry: &Registry,
+    name: &DatasetName,
+) -> Result<(&'static str, Arc<dyn Source>)> {
     let place = catalog.place(name)?;
     let found = registry.find(&place).await?;
     let found = found.ok_or_else(|| Error::not_found(format!("there is no dataset {name}")))?;
     let format = found.format.name();
-    found.open(&place, registry).await?;
-    Ok(format)
+    Ok((format, found.open(&place, registry).await?))
 }

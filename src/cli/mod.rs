@@ -4,6 +4,7 @@
 //! sentence on standard error.
 
 mod cat;
+mod check;
 mod ls;
 mod serve;
 mod stores;
@@ -20,10 +21,11 @@ use clap::{Parser, Subcommand};
 use handlers::{
     Registry,
     chunked::{Engine, EngineOptions},
-    storage::is_store_url,
+    references::{AllowList, Opener},
+    storage::{is_store_url, remote_root},
 };
 
-use crate::config::Limits;
+use crate::config::Config;
 
 /// Serves netCDF and HDF5 files over OPeNDAP (DAP4 and DAP2).
 #[derive(Debug, Parser)]
@@ -41,6 +43,8 @@ enum Command {
     Ls(ls::Arguments),
     /// Print a dataset's structure, and the values of variables, as CDL
     Cat(cat::Arguments),
+    /// Find what cannot be served, or not well, and say what mends it
+    Check(check::Arguments),
 }
 
 /// Why a command ended without success.
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Ls(arguments) => ls::run(&arguments),
         Command::Cat(arguments) => cat::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
     };
     let (code, message) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
@@ -99,16 +104,22 @@ pub fn main() -> ExitCode {
 /// for the network, not for the processor.
 const BANDS_FROM_AFAR: usize = 6;
 
-/// The formats, with an engine within `limits` for data at `roots`.
-fn registry(limits: &Limits, roots: &[PathBuf]) -> Registry {
+/// The formats, with an engine within the limits for data at `roots`, and references that lead where they
+/// are allowed to.
+fn registry(config: &Config, roots: &[PathBuf]) -> Result<Registry, Failure> {
     let is_far = roots.iter().any(|root| root.to_str().is_some_and(is_store_url));
     let default = EngineOptions::default();
-    Registry::new(Arc::new(Engine::new(EngineOptions {
-        cache_bytes: limits.chunk_cache,
-        budget_bytes: limits.memory,
+    let engine = Arc::new(Engine::new(EngineOptions {
+        cache_bytes: config.limits.chunk_cache,
+        budget_bytes: config.limits.memory,
         bands_in_flight: if is_far { BANDS_FROM_AFAR } else { default.bands_in_flight },
         ..default
-    })))
+    }));
+    let remote = config.remote.clone();
+    let opener: Opener = Arc::new(move |url| remote_root(url, &remote));
+    let allowed = AllowList::new(&config.references_allow, opener)
+        .map_err(|e| Failure::Usage(format!("references.allow: {e}")))?;
+    Ok(Registry::new(engine).allowing(allowed))
 }
 
 /// One line on standard error. When that is closed there is nobody to tell.

@@ -66,7 +66,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn serve(mut config: Config) -> Result<(), Failure> {
     config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
-    let registry = registry(&config.limits, &config.roots);
+    let registry = registry(&config, &config.roots)?;
     let places = config.roots.iter().map(|root| Served::named(root, &registry, &config.remote));
     let places = places.collect::<cdm::Result<_>>()?;
     let catalog = Catalog::of(places, config.limits.open_datasets, registry);

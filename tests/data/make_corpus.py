@@ -18,18 +18,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 # First: hdf5plugin registers its filters with h5py's HDF5 only when netCDF4's own HDF5 is not loaded yet.
 import corpus_hdf5  # isort: skip
 import corpus_broken
+import corpus_geotiff
 import corpus_netcdf3
 import corpus_netcdf4
+import corpus_references
+import corpus_zarr
 
 # netcdf4    netCDF4-python reads the file itself
 # h5py       netCDF-C refuses the file or one of its types; h5py reads it, dimension names follow netCDF-C's rules
-# twin:NAME  no library at hand reads this file rightly; NAME beside it holds the same data in a plain form
+# zarr       zarr-python reads the store: a folder or a zip file
+# rasterio   rasterio reads the image
+# twin:NAME  NAME beside it holds the same data in a plain form: no library at hand reads this file rightly, or it is
+#            nothing but references into NAME
 # none       must be listed as unreadable and never be served as data
-ORACLES = ("netcdf4", "h5py", "twin", "none")
+ORACLES = ("netcdf4", "h5py", "zarr", "rasterio", "twin", "none")
 
 
 class Corpus:
-    """The folder being filled and the list of what is in it."""
+    """The folder being filled and the list of the datasets in it: files, and folders that are one."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -64,11 +70,11 @@ def main() -> int:
     folder.mkdir(parents=True)
     warnings.simplefilter("ignore")
     corpus = Corpus(folder)
-    for part in (corpus_netcdf3, corpus_netcdf4, corpus_hdf5, corpus_broken):
+    for part in (corpus_netcdf3, corpus_netcdf4, corpus_hdf5, corpus_zarr, corpus_geotiff, corpus_references, corpus_broken):
         part.make(corpus)
     corpus.write_manifest()
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    print(f"{len(corpus.entries)} files, {size / 1e6:.1f} MB in {folder}")
+    print(f"{len(corpus.entries)} datasets, {size / 1e6:.1f} MB in {folder}")
     return 0
 
 

@@ -25,6 +25,7 @@ mod rice;
 mod scaleoffset;
 mod shuffle;
 mod szip;
+pub mod tiff;
 mod transpose;
 mod zstd;
 

@@ -44,7 +44,7 @@ pub use self::{
     location::{is_store_url, shown_url},
     options::{RemoteOptions, Secret, StoreOptions},
 };
-use super::{Entry, EntryKind, FileStatus, Object, Part, Store, join};
+use super::{Entry, EntryKind, FileStatus, Object, Part, Store, join, store::below};
 
 /// Bytes of an object that the first look at it reads.
 const HEAD: u64 = 256 << 10;
@@ -342,6 +342,10 @@ impl Store for RemoteStore {
 
     fn url(&self, path: &str) -> Option<String> {
         Some(join(&self.url, path))
+    }
+
+    fn relative(&self, absolute: &str) -> Option<String> {
+        below(&self.url, absolute)
     }
 
     fn recheck(&self) -> Duration {

@@ -21,7 +21,7 @@ mod xdr;
 
 use std::{borrow::Cow, sync::Arc};
 
-use cdm::{Error, ErrorKind, Result, Source};
+use cdm::{Error, ErrorKind, FullName, Result, Source};
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
@@ -94,6 +94,14 @@ pub async fn respond_with(
         Ok(reply) => reply,
         Err(failure) => error(&failure, request),
     }
+}
+
+/// The variables that a dataset's DAP2 form lacks, each with why in a few words.
+///
+/// # Errors
+/// As for a request: the names cannot be made unique.
+pub fn left_out(source: Arc<dyn Source>) -> Result<Vec<(FullName, String)>> {
+    Ok(View::new(source, WideIntegers::default())?.left_out())
 }
 
 async fn answer(

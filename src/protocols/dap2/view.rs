@@ -184,6 +184,11 @@ impl View {
         &self.spellings().special
     }
 
+    /// The variables that the view lacks, each with why in a few words.
+    pub(super) fn left_out(self) -> Vec<(FullName, String)> {
+        self.omitted.into_iter().map(|o| (o.name, o.brief)).collect()
+    }
+
     /// Why the view lacks the variable that a client means by `text`, if the source has it.
     pub(super) fn why_omitted(&self, text: &str) -> Option<Error> {
         let text = text.strip_prefix('/').unwrap_or(text);

@@ -72,6 +72,25 @@ fn a_catalog_names_services_folders_and_datasets() {
 }
 
 #[test]
+fn folders_that_are_datasets_have_no_download() {
+    let mut listing = listing("", 0, 2);
+    listing.datasets[0].size = None;
+    let text = xml::write(&view(&listing, 1)).unwrap();
+    let all = elements(&text);
+    // Each has a path: siphon fails over one without, as the services of the catalog are everyone's.
+    let paths = all.iter().filter(|e| e.0 == "dataset").map(|e| attribute(e, "urlPath"));
+    assert_eq!(paths.skip(1).collect::<Vec<_>>(), ["d00000.nc", "d00001.nc"]);
+    let inside = text.split("</service>").next().unwrap();
+    assert!(inside.contains("OpenDAP") && inside.contains("DAP4") && !inside.contains("HTTPServer"));
+    let services = all.iter().filter(|e| e.0 == "service").map(|e| attribute(e, "serviceType"));
+    assert_eq!(services.collect::<Vec<_>>(), ["Compound", "OpenDAP", "DAP4", "HTTPServer"]);
+    let access: Vec<_> = all.iter().filter(|e| e.0 == "access").collect();
+    assert_eq!(access.len(), 1);
+    assert_eq!(attribute(access[0], "urlPath"), "d00001.nc");
+    assert_eq!(attribute(access[0], "serviceName"), "http");
+}
+
+#[test]
 fn long_folders_are_paged_and_nothing_is_lost() {
     let listing = listing("", 999, 1502);
     let mut seen = Vec::new();

@@ -26,11 +26,13 @@ const URL_PATH: &AsciiSet = &CONTROLS
 
 /// One service: its name here, its type, and where it is mounted. Each dataset has the same `urlPath`
 /// under each of them.
-const SERVICES: [(&str, &str, &str); 3] = [
-    ("dap2", "OpenDAP", "/thredds/dodsC/"),
-    ("dap4", "DAP4", "/thredds/dap4/"),
-    ("http", "HTTPServer", "/files/"),
-];
+type Service = (&'static str, &'static str, &'static str);
+
+/// What every dataset has.
+const SERVICES: [Service; 2] = [("dap2", "OpenDAP", "/thredds/dodsC/"), ("dap4", "DAP4", "/thredds/dap4/")];
+
+/// What a dataset has that is one file.
+const DOWNLOAD: Service = ("http", "HTTPServer", "/files/");
 
 type Xml = Writer<Vec<u8>>;
 
@@ -53,18 +55,27 @@ fn services(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
     // The prefix that a proxy adds is part of the base: clients take it as a path of the host.
     let prefix = view.origin.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned());
     let prefix = prefix.unwrap_or_default();
+    let one = |xml: &mut Xml, (name, kind, base): Service| {
+        let base = format!("{prefix}{base}");
+        xml.create_element("service")
+            .with_attributes([("name", name), ("serviceType", kind), ("base", &base)])
+            .write_empty()?;
+        Ok::<_, io::Error>(())
+    };
+    let mixed = has_folders(view);
     xml.create_element("service")
         .with_attributes([("name", "all"), ("serviceType", "Compound"), ("base", "")])
         .write_inner_content(|xml| {
-            for (name, kind, base) in SERVICES {
-                let base = format!("{prefix}{base}");
-                xml.create_element("service")
-                    .with_attributes([("name", name), ("serviceType", kind), ("base", &base)])
-                    .write_empty()?;
-            }
-            Ok(())
+            SERVICES.into_iter().try_for_each(|service| one(xml, service))?;
+            if mixed { Ok(()) } else { one(xml, DOWNLOAD) }
         })?;
-    Ok(())
+    if mixed { one(xml, DOWNLOAD) } else { Ok(()) }
+}
+
+/// Whether a dataset here is a folder. Clients (siphon) apply one service to all of a catalog's datasets, so
+/// that it can then be no download; files say for themselves that they have one.
+fn has_folders(view: &View<'_>) -> bool {
+    view.datasets().iter().any(|entry| entry.size.is_none())
 }
 
 fn folder(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
@@ -83,8 +94,9 @@ fn folder(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
             let below = view.listing.folder.join(name);
             reference(xml, &format!("{}catalog.xml", view.folder_url(&below)), name, below.as_str())?;
         }
+        let mixed = has_folders(view);
         for entry in view.datasets() {
-            dataset(xml, view, entry)?;
+            dataset(xml, view, entry, mixed)?;
         }
         if view.page < view.page_count() {
             let next = view.page + 1;
@@ -103,31 +115,25 @@ fn reference(xml: &mut Xml, href: &str, title: &str, id: &str) -> io::Result<()>
     Ok(())
 }
 
-fn dataset(xml: &mut Xml, view: &View<'_>, entry: &crate::catalog::Entry) -> io::Result<()> {
+/// `mixed`: some datasets are folders, and files say for themselves that they can be downloaded.
+fn dataset(xml: &mut Xml, view: &View<'_>, entry: &crate::catalog::Entry, mixed: bool) -> io::Result<()> {
     let name = view.listing.folder.join(&entry.name);
     let url_path = utf8_percent_encode(name.as_str(), URL_PATH).to_string();
-    let mut element =
-        xml.create_element("dataset").with_attributes([("name", &*entry.name), ("ID", name.as_str())]);
-    if entry.size.is_some() {
-        element = element.with_attribute(("urlPath", url_path.as_str()));
-    }
+    let element = xml.create_element("dataset").with_attributes([
+        ("name", &*entry.name),
+        ("ID", name.as_str()),
+        ("urlPath", url_path.as_str()),
+    ]);
     element.write_inner_content(|xml| {
-        match entry.size {
-            Some(size) => {
-                xml.create_element("dataSize")
-                    .with_attribute(("units", "bytes"))
-                    .write_text_content(BytesText::new(&size.to_string()))?;
+        if let Some(size) = entry.size {
+            if mixed {
+                xml.create_element("access")
+                    .with_attributes([("serviceName", DOWNLOAD.0), ("urlPath", &url_path)])
+                    .write_empty()?;
             }
-            // A folder is not one file: it is reached through the other services.
-            None => {
-                for (service, kind, _) in SERVICES {
-                    if kind != "HTTPServer" {
-                        xml.create_element("access")
-                            .with_attributes([("serviceName", service), ("urlPath", &url_path)])
-                            .write_empty()?;
-                    }
-                }
-            }
+            xml.create_element("dataSize")
+                .with_attribute(("units", "bytes"))
+                .write_text_content(BytesText::new(&size.to_string()))?;
         }
         let modified = text::iso(entry.modified);
         if !modified.is_empty() {

@@ -11,6 +11,10 @@ GROUPS = (
     ("filters", "HDF5 filters"),
     ("types", "HDF5 types"),
     ("links", "HDF5 links and outside storage"),
+    ("zarr2", "Zarr version 2"),
+    ("zarr3", "Zarr version 3"),
+    ("geotiff", "GeoTIFF"),
+    ("references", "Kerchunk, DMR++ and Icechunk"),
     ("broken", "Unreadable files"),
 )
 
@@ -24,8 +28,9 @@ def table(outcomes, faults):
         "# Which clients read what",
         "",
         "Made by `tests/conformance/clients/run.py`; do not edit. Every file is served on a loopback port, read by the real",
-        "client, and compared with the local file as an independent library reads it (netCDF4-python, or h5py where netCDF-C",
-        "refuses the file): names, types, dimensions, attributes and every value.",
+        "client, and compared with the local file as an independent library reads it (netCDF4-python, h5py where netCDF-C refuses",
+        "the file, zarr-python, rasterio; of references, the file they lead to): names, types, dimensions, attributes and every",
+        "value.",
         "",
         "A cell says how many files came through exactly, of how many. `+n` files differ only by a fault of the client listed",
         "below; `-n` files are failures of ours. An empty cell: not applicable.",

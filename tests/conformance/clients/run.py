@@ -36,6 +36,11 @@ PYTHON = WORK / "venv" / "bin" / "python"
 SERVED = WORK / "served"
 
 
+ORACLES = (
+    ("netcdf4", "probe_netcdf4.py"), ("h5py", "probe_h5py.py"), ("zarr", "probe_zarr.py"), ("rasterio", "probe_rasterio.py"),
+)  # fmt: skip
+
+
 class Outcome:
     """What became of one (client, file) pair."""
 
@@ -100,7 +105,7 @@ def gather():
 def oracle_views(files):
     """The independent reading of each file. A file that its oracle cannot read is a fault of the corpus."""
     views = {}
-    for oracle, probe in (("netcdf4", "probe_netcdf4.py"), ("h5py", "probe_h5py.py")):
+    for oracle, probe in ORACLES:
         names = [n for n, e in files.items() if e["oracle"] == oracle]
         results = batch.run([str(PYTHON), str(HERE / probe)], [[SERVED / n] for n in names])
         for name, result in zip(names, results):
@@ -215,7 +220,8 @@ def run_siphon(files, views, server):
             outcomes.append(Outcome(key, name, [("/", "missing", "not in the catalog")]))
             continue
         known = {k.lower(): v for k, v in urls.items()}
-        lacking = [s for s in ("opendap", "dap4", "httpserver") if s not in known]
+        services = ("opendap", "dap4") if (SERVED / name).is_dir() else ("opendap", "dap4", "httpserver")
+        lacking = [s for s in services if s not in known]
         if lacking:
             outcomes.append(Outcome(key, name, [("/", "missing", f"no access by {lacking}")]))
         elif name.startswith("iris/"):
