@@ -5,7 +5,7 @@
 //!
 //! [`Source::stored`]: crate::Source::stored
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -108,4 +108,10 @@ pub trait StoredChunks: fmt::Debug + Send + Sync {
     /// A chunk's bytes as they are stored, with the stages its encoding skipped (bit `i`: stage `i`);
     /// `None` = never written.
     fn read<'a>(&'a self, chunk: &'a [u64]) -> BoxFuture<'a, Result<Option<(Bytes, u32)>>>;
+
+    /// As [`StoredChunks::read`], `part` of the bytes only.
+    ///
+    /// # Errors
+    /// `Corrupt` when the part lies outside of what is stored.
+    fn read_part<'a>(&'a self, chunk: &'a [u64], part: Range<u64>) -> BoxFuture<'a, Result<Option<Bytes>>>;
 }

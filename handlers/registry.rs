@@ -65,6 +65,7 @@ impl Registry {
         formats.push(Arc::new(crate::references::DmrPp));
         formats.push(Arc::new(crate::references::KerchunkJson));
         formats.push(Arc::new(crate::zarr::Zarr));
+        formats.push(Arc::new(crate::zarr::ZarrZip));
         formats.push(Arc::new(crate::icechunk::Icechunk::default()));
         Self { formats: formats.into(), engine, references: Arc::new(AllowList::none()) }
     }

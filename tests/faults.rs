@@ -245,7 +245,19 @@ fn what_is_not_data_is_listed_and_never_served_as_data() {
     let listing = server.get("/catalog.xml").text();
     for (name, bytes) in &bad {
         assert!(listing.contains(&format!("urlPath=\"{name}\"")), "{name} is listed");
-        for suffix in [".dmr", ".dap", ".dds", ".das", ".dods", ".ascii", ".html", ".dsr", ""] {
+        for suffix in [
+            ".dmr",
+            ".dap",
+            ".dds",
+            ".das",
+            ".dods",
+            ".ascii",
+            ".html",
+            ".dsr",
+            "",
+            ".kerchunk.json",
+            ".dmrpp",
+        ] {
             let answer = server.ask("GET", &format!("/opendap/{name}{suffix}"), "X-Request-Id: q7\r\n");
             let text = answer.text();
             assert!(answer.status == 500 || answer.status == 501, "{name}{suffix}: {}\n{text}", answer.head);

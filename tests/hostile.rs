@@ -278,7 +278,8 @@ fn the_server_outlives_damaged_files() {
     for name in names {
         let mut ask = |rest: &str, most: u64| {
             let started = Instant::now();
-            let answer = beginning(&server, &format!("/opendap/{name}{rest}"), most);
+            let mount = if rest.starts_with('/') { "zarr" } else { "opendap" };
+            let answer = beginning(&server, &format!("/{mount}/{name}{rest}"), most);
             assert!(started.elapsed() < PATIENCE, "{name}{rest}: {:?}", started.elapsed());
             assert_ne!(answer.status, 0, "{name}{rest}: no answer");
             let text = String::from_utf8_lossy(&answer.body);
@@ -297,9 +298,16 @@ fn the_server_outlives_damaged_files() {
         ask(".dods", 1 << 20);
         ask(".html", 1 << 20);
         ask(".dap", 256 << 10);
+        ask(".kerchunk.json", 1 << 20);
+        ask(".dmrpp", 1 << 20);
+        ask("/zarr.json", 4 << 20);
+        ask("/.zmetadata", 1 << 20);
         if dmr.status == 200 {
             for variable in variables(&dmr.text()).iter().take(6) {
                 ask(&format!(".dap?dap4.ce={}", encoded(variable)), 64 << 10);
+                for chunk in ["0", "0.0", "c/0/0"] {
+                    ask(&format!("/{}/{chunk}", encoded(variable)), 256 << 10);
+                }
             }
         }
     }
@@ -326,7 +334,7 @@ fn what_is_larger_than_anything_is_refused_at_once() {
     fs::write(dir.path().join("beyond.h5"), beyond).unwrap();
     let mut server = Server::start(dir.path(), &[], &[]);
     assert_eq!(server.get("/opendap/huge.h5.dmr").status, 200);
-    for target in ["huge.h5.dap", "huge.h5.dods", "huge.h5.ascii"] {
+    for target in ["huge.h5.dap", "huge.h5.dods", "huge.h5.ascii", "huge.h5.kerchunk.json"] {
         let begin = Instant::now();
         let answer = beginning(&server, &format!("/opendap/{target}"), 1 << 20);
         assert!(begin.elapsed() < Duration::from_secs(1), "{target}: {:?}", begin.elapsed());

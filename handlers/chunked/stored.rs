@@ -1,6 +1,6 @@
 //! What the engine's arrays tell of their storage.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use cdm::{Error, Result, StoredChunk, StoredChunks, StoredElement, StoredLayout};
@@ -63,6 +63,28 @@ impl StoredChunks for Passed {
                 Some(ChunkLocation::Inline(bytes)) => Some((bytes, u32::MAX)),
             })
         })
+    }
+
+    fn read_part<'a>(&'a self, chunk: &'a [u64], part: Range<u64>) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let found = self.array.index.locate(&[chunk.to_vec()]).await?.pop().flatten();
+            if let Some(ChunkLocation::Stored { object, offset, len, .. }) = found {
+                let outside = || Error::corrupt("a chunk is shorter than it was");
+                let end = Some(part.end).filter(|end| *end <= len).and_then(|end| offset.checked_add(end));
+                let start = offset.checked_add(part.start).ok_or_else(outside)?;
+                return object.read(start..end.ok_or_else(outside)?).await.map(Some);
+            }
+            let Some((bytes, _)) = self.read(chunk).await? else { return Ok(None) };
+            cut(&bytes, &part).map(Some)
+        })
+    }
+}
+
+fn cut(bytes: &Bytes, part: &Range<u64>) -> Result<Bytes> {
+    let range = usize::try_from(part.start).ok().zip(usize::try_from(part.end).ok());
+    match range.filter(|(start, end)| start <= end && *end <= bytes.len()) {
+        Some((start, end)) => Ok(bytes.slice(start..end)),
+        None => Err(Error::corrupt("a chunk is shorter than it was")),
     }
 }
 

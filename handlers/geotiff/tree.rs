@@ -237,9 +237,11 @@ impl Building {
             _ => Bytes::from(vec![0; size]),
         };
         let array = chunks::array(image, &self.object, array_name, fill).map(Arc::new);
+        // First, as in netCDF.
+        let mut fill_value = None;
         let mut common = Attributes::default();
         if let Some((native, _)) = &missing {
-            common.set(Attribute::numbers("_FillValue", data_type.clone(), native.clone()));
+            fill_value = Some(Attribute::numbers("_FillValue", data_type.clone(), native.clone()));
         } else if let Some(text) = shared.nodata.as_deref().filter(|t| !t.is_empty()) {
             // Beyond the type: no value can equal it.
             common.set(Attribute::text("GDAL_NODATA", text));
@@ -249,7 +251,7 @@ impl Building {
         if image.directory.value(tags::COLOR_MAP).is_some() {
             common.set(Attribute::text("palette", "palette"));
         }
-        let with = |own: Attributes| own.iter().chain(&common).cloned().collect();
+        let with = |own: Attributes| fill_value.iter().chain(&own).chain(&common).cloned().collect();
         let plane = frame.dimensions.to_vec();
         if apart {
             for i in 0..image.samples {

@@ -10,6 +10,7 @@ pub mod local;
 mod memory;
 mod remote;
 mod store;
+mod zip;
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -23,6 +24,7 @@ pub use memory::MemoryObject;
 pub use remote::{RemoteOptions, RemoteStore, Secret, StoreOptions, is_store_url, remote_root, shown_url};
 pub(crate) use store::larger;
 pub use store::{FileStatus, Part, Place, Store, join};
+pub use zip::ZipStore;
 
 /// Byte ranges of one version of one object.
 #[async_trait]

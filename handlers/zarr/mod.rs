@@ -15,7 +15,10 @@ mod json;
 mod keys;
 mod shard;
 mod source;
+#[cfg(test)]
+mod tests;
 mod types;
+mod zip;
 
 use std::sync::Arc;
 
@@ -24,7 +27,10 @@ use cdm::{Error, Result, Source, Version};
 
 use self::hierarchy::{Hierarchy, Node};
 pub(crate) use self::json::Json;
-pub use self::keys::{ChunkKeys, StoreKeys};
+pub use self::{
+    keys::{ChunkKeys, StoreKeys},
+    zip::ZarrZip,
+};
 use crate::{
     Format, Registry,
     chunked::Engine,
@@ -93,7 +99,7 @@ impl Format for Zarr {
     }
 
     fn folder_marks(&self) -> &'static [&'static str] {
-        &["zarr.json", ".zmetadata", ".zgroup", ".zarray"]
+        &zip::MARKS
     }
 
     async fn open_folder(&self, place: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use super::DatasetName;
 
 /// File name endings that make a regular file a dataset.
-pub const DATA_SUFFIXES: [&str; 22] = [
+pub const DATA_SUFFIXES: [&str; 23] = [
     ".nc",
     ".nc3",
     ".nc4",
@@ -24,6 +24,7 @@ pub const DATA_SUFFIXES: [&str; 22] = [
     ".kerchunk",
     ".kerchunk.json",
     ".refs.json",
+    ".zarr.zip",
     ".tif",
     ".tiff",
     ".gtiff",

@@ -4,6 +4,7 @@
 pub mod dap2;
 pub mod dap4;
 pub mod thredds;
+pub mod zarr;
 
 use bytes::Bytes;
 use cdm::Result;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     catalog::DatasetName,
-    protocols::{self, Reply, dap2, dap4, thredds},
+    protocols::{self, Reply, dap2, dap4, thredds, zarr},
 };
 
 /// Bytes of a request body that are read and thrown away.
@@ -264,7 +264,7 @@ impl Call<'_> {
             return self.folder(&bare.dataset, missing).await;
         }
         let base_url = self.base_url(mount, &last.dataset);
-        let reply = front_error(last.response, &missing, &self.front_request(&last.dataset, &base_url));
+        let reply = front_error(&last.response, &missing, &self.front_request(&last.dataset, &base_url));
         Ok(self.plain(reply).await)
     }
 
@@ -288,7 +288,7 @@ impl Call<'_> {
                 continue;
             }
             self.log(&error);
-            return self.plain(front_error(candidate.response, &error, &request)).await;
+            return self.plain(front_error(&candidate.response, &error, &request)).await;
         }
     }
 
@@ -299,14 +299,27 @@ impl Call<'_> {
         source: Arc<dyn Source>,
     ) -> Result<HttpResponse<Body>> {
         let version = source.version().cloned();
-        let mut reply = match candidate.response {
-            Response::Dap4(response) => {
-                let options = dap4::Options { checksums: self.shared.config.dap4_checksum, top: &self.top };
-                dap4::respond(request, response, source, options).await
-            }
-            Response::Dap2(response) => dap2::respond(request, response, source).await,
-        };
         let limits = &self.shared.config.limits;
+        let mut reply = match &candidate.response {
+            Response::Dap4(response) => {
+                let options = dap4::Options {
+                    checksums: self.shared.config.dap4_checksum,
+                    top: &self.top,
+                    origin: &self.origin,
+                    largest_text: limits.response_text,
+                };
+                dap4::respond(request, *response, source, options).await
+            }
+            Response::Dap2(response) => dap2::respond(request, *response, source).await,
+            Response::Zarr(response) => {
+                let options = zarr::Options {
+                    origin: &self.origin,
+                    largest_text: limits.response_text,
+                    workspace: &self.shared.workspace,
+                };
+                zarr::respond(request, response, source, options).await?
+            }
+        };
         let limit = if reply.compressible { limits.response_text } else { limits.response_binary };
         if reply.status.is_success() && reply.length.is_some_and(|len| len > limit) {
             return Err(Error::too_large(format!(
@@ -314,7 +327,7 @@ impl Call<'_> {
                 reply.length.unwrap_or_default()
             )));
         }
-        if reply.status.is_success() && is_data(candidate.suffix) {
+        if reply.status.is_success() && is_data(candidate) {
             reply = self.in_data_lane(reply).await?;
         }
         respond(reply, self.asked(), version.as_ref(), None).await
@@ -376,17 +389,21 @@ impl Call<'_> {
 }
 
 /// Responses that carry values; the others never wait behind them (promise R8).
-fn is_data(suffix: &str) -> bool {
-    [".dap", ".dods", ".ascii", ".asc"].contains(&suffix)
+fn is_data(candidate: &Candidate) -> bool {
+    match &candidate.response {
+        Response::Zarr(response) => response.is_data(),
+        _ => [".dap", ".dods", ".ascii", ".asc", ".dmrpp"].contains(&candidate.suffix),
+    }
 }
 
-fn front_error(response: Response, error: &Error, request: &protocols::Request<'_>) -> Reply {
+fn front_error(response: &Response, error: &Error, request: &protocols::Request<'_>) -> Reply {
     match response {
         Response::Dap4(_) => dap4::error(error, request),
         Response::Dap2(_) => dap2::error(error, request),
+        Response::Zarr(_) => zarr::error(error, request),
     }
 }
 
 /// Crawlers find the pages, not the data.
-const ROBOTS: &str = "User-agent: *\nDisallow: /files/\nDisallow: /dodsC/\nDisallow: /dap4/\nDisallow: /thredds/\n\
+const ROBOTS: &str = "User-agent: *\nDisallow: /files/\nDisallow: /dodsC/\nDisallow: /dap4/\nDisallow: /thredds/\nDisallow: /zarr/\n\
                       Disallow: /*.dap\nDisallow: /*.dods\nDisallow: /*.ascii\n";

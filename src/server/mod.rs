@@ -25,7 +25,7 @@ use tokio::{
 };
 
 pub use self::routes::{Candidate, CatalogFormat, Fixed, Response, Route, route};
-use crate::{catalog::Catalog, config::Config};
+use crate::{catalog::Catalog, config::Config, protocols::zarr::Workspace};
 
 /// A server that accepts connections once it is [run](Server::run).
 #[derive(Debug)]
@@ -42,6 +42,8 @@ struct Shared {
     local: SocketAddr,
     /// Permits of data answers: metadata and health never wait behind data.
     data: Arc<Semaphore>,
+    /// Memory for chunks of the Zarr view.
+    workspace: Workspace,
     /// Where the server is in its life.
     phase: watch::Sender<Phase>,
 }
@@ -67,8 +69,9 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(fail)?;
         let local = listener.local_addr().map_err(fail)?;
         let data = Arc::new(Semaphore::new(config.limits.data_responses.min(Semaphore::MAX_PERMITS)));
+        let workspace = Workspace::new(config.limits.memory);
         let phase = watch::Sender::new(Phase::Running);
-        Ok(Self { listener, shared: Arc::new(Shared { config, catalog, local, data, phase }) })
+        Ok(Self { listener, shared: Arc::new(Shared { config, catalog, local, data, workspace, phase }) })
     }
 
     /// The address in use, with the port that was taken for port 0.

@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::{
     catalog::DatasetName,
-    protocols::{dap2, dap4},
+    protocols::{dap2, dap4, zarr},
 };
 
 /// Paths under which datasets are served, with the catalog's name for each.
@@ -15,6 +15,9 @@ const DATASET_MOUNTS: [&str; 5] = ["/opendap", "/thredds/dodsC", "/thredds/dap4"
 
 /// Paths under which catalogs are served.
 const CATALOG_MOUNTS: [&str; 2] = ["/catalog", "/thredds/catalog"];
+
+/// The path under which datasets are Zarr stores.
+const ZARR_MOUNT: &str = "/zarr";
 
 /// Paths with one fixed meaning.
 const FIXED: [(&str, Fixed); 5] = [
@@ -63,12 +66,14 @@ pub struct Candidate {
 }
 
 /// A front end with its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
     /// DAP4.
     Dap4(dap4::Response),
     /// DAP2.
     Dap2(dap2::Response),
+    /// Zarr.
+    Zarr(zarr::Response),
 }
 
 /// The form of a folder's listing.
@@ -110,6 +115,9 @@ pub fn route(path: &str) -> Result<Route> {
             folder if folder.ends_with('/') => catalog(folder),
             file => Ok(Route::File { dataset: DatasetName::from_url(file)? }),
         };
+    }
+    if let Some(rest) = below(ZARR_MOUNT, path) {
+        return zarr_key(rest);
     }
     for mount in CATALOG_MOUNTS {
         if let Some(rest) = below(mount, path) {
@@ -160,8 +168,10 @@ fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     let bare = Candidate { dataset: whole.clone(), response: BARE, suffix: "" };
     let dap4 = dap4::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap4(r)));
     let dap2 = dap2::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap2(r)));
+    let zarr = zarr::SUFFIXES.iter().map(|(suffix, r)| (*suffix, Response::Zarr(r.clone())));
     let mut candidates: Vec<Candidate> = dap4
         .chain(dap2)
+        .chain(zarr)
         .filter_map(|(suffix, response)| {
             let dataset = whole.without_suffix(suffix)?;
             Some(Candidate { dataset, response, suffix })
@@ -172,6 +182,35 @@ fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     candidates.insert(0, bare);
     Ok(Route::Dataset { mount, candidates })
 }
+
+/// A dataset and a key in it: the shortest path that is a dataset's counts, since what is inside of one is
+/// not in the catalog.
+fn zarr_key(rest: &str) -> Result<Route> {
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let ends = rest.match_indices('/').map(|(at, _)| at).chain(std::iter::once(rest.len()));
+    let mut candidates = Vec::new();
+    for end in ends.take(MOST_FOLDERS) {
+        let (dataset, key) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        match DatasetName::from_url(dataset) {
+            Ok(dataset) if !dataset.is_top() => candidates.push(Candidate {
+                dataset,
+                response: Response::Zarr(zarr::Response::Key(key.trim_start_matches('/').into())),
+                suffix: "/",
+            }),
+            Ok(_) => {}
+            // Keys may have names that no dataset may have.
+            Err(_) if !candidates.is_empty() => break,
+            Err(e) => return Err(e),
+        }
+    }
+    if candidates.is_empty() {
+        return catalog(rest);
+    }
+    Ok(Route::Dataset { mount: ZARR_MOUNT, candidates })
+}
+
+/// Folders a dataset may be in, to be found as a Zarr store.
+const MOST_FOLDERS: usize = 64;
 
 /// What a bare dataset URL asks for: the list of its services (DAP4 web services, DSR).
 const BARE: Response = Response::Dap4(dap4::Response::Dsr);
@@ -220,6 +259,13 @@ mod tests {
             ("/thredds/dodsC/x.nc.dods", "/thredds/dodsC: x.nc.dods+ | x.nc+.dods"),
             ("/thredds/dap4/x.nc.dap", "/thredds/dap4: x.nc.dap+ | x.nc+.dap"),
             ("/opendap/.dmr", "NotFound"),
+            ("/zarr/a/x.nc/v/0.1", "/zarr: a+/ | a/x.nc+/ | a/x.nc/v+/ | a/x.nc/v/0.1+/"),
+            ("/zarr/x.nc/v/.zarray", "/zarr: x.nc+/ | x.nc/v+/"),
+            ("/zarr/x.nc/", "/zarr: x.nc+/"),
+            ("/zarr/", "Html of ''"),
+            ("/zarr/../x.nc/zarr.json", "BadRequest"),
+            ("/opendap/x.nc.kerchunk.json", "/opendap: x.nc.kerchunk.json+ | x.nc+.kerchunk.json"),
+            ("/opendap/x.nc.dmrpp", "/opendap: x.nc.dmrpp+ | x.nc+.dmrpp"),
             ("/files/a/x.nc", "file a/x.nc"),
             ("/files/x%5b1%5D.nc", "file x[1].nc"),
             ("/files/", "Html of ''"),

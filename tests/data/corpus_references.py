@@ -29,12 +29,11 @@ TWIN = f"twin:{FOLDER}/grid.nc"
 def make(corpus):
     source = corpus.path(f"{FOLDER}/grid.nc", "the file that references lead to: chunks, deflate, shuffle, packed values")
     _grid(source)
-    single = SingleHdf5ToZarr(str(source), url="grid.nc", inline_threshold=0).translate()
-    _json(corpus, "kerchunk.json", "kerchunk of a netCDF-4 file", single)
-    inline = SingleHdf5ToZarr(str(source), url="grid.nc", inline_threshold=100).translate()
+    single = _kerchunk(source, 0)
+    _json(corpus, "grid.kerchunk.json", "kerchunk of a netCDF-4 file", single)
+    inline = _kerchunk(source, 100)
     _json(corpus, "inline.kerchunk.json", "kerchunk with small chunks inline", inline)
-    plain = inline["refs"] if "refs" in inline else inline
-    _json(corpus, "version0.kerchunk.json", "kerchunk, version 0 of the form", plain)
+    _json(corpus, "version0.kerchunk.json", "kerchunk, version 0 of the form", inline["refs"])
     _json(corpus, "template.kerchunk.json", "kerchunk with templates", _templated(single))
     parquet = corpus.path(f"{FOLDER}/kerchunk.parq", "kerchunk in Parquet", TWIN)
     refs_to_dataframe(single, str(parquet), record_size=10)
@@ -58,9 +57,14 @@ def _grid(path):
     data.to_netcdf(path, encoding=packing, engine="netcdf4")
 
 
-def _json(corpus, name, feature, references, twin=TWIN):
-    name = name if name.endswith("kerchunk.json") and name != "kerchunk.json" else f"grid.{name}"
-    corpus.path(f"{FOLDER}/{name}", feature, twin).write_text(json.dumps(references))
+def _kerchunk(path, inline_threshold):
+    """References by the file's name alone."""
+    with path.open("rb") as file:
+        return SingleHdf5ToZarr(file, url=path.name, inline_threshold=inline_threshold).translate()
+
+
+def _json(corpus, name, feature, references):
+    corpus.path(f"{FOLDER}/{name}", feature, TWIN).write_text(json.dumps(references))
 
 
 def _templated(references):
@@ -92,9 +96,11 @@ def _parts(corpus):
     for i in range(3):
         path = corpus.path(f"{FOLDER}/part{i}.nc", "one of three files along time")
         whole.isel(time=slice(2 * i, 2 * i + 2)).to_netcdf(path, encoding={**plain, "v": {"_FillValue": None, "zlib": True, "chunksizes": (1, 10)}})
-        parts.append(SingleHdf5ToZarr(str(path), url=path.name, inline_threshold=0).translate())
-    joined = MultiZarrToZarr(parts, concat_dims=["time"], identical_dims=["x"], inline_threshold=200).translate()
-    _json(corpus, "parts.kerchunk.json", "kerchunk of three files joined", joined, f"twin:{FOLDER}/parts.nc")
+        parts.append(SingleHdf5ToZarr(str(path), inline_threshold=0).translate())
+    joined = MultiZarrToZarr(parts, concat_dims=["time"], identical_dims=["x"], inline_threshold=20).translate()
+    # To join them kerchunk reads the files: their names are made relative afterwards.
+    text = json.dumps(joined).replace(f"{path.parent}/", "")
+    corpus.path(f"{FOLDER}/parts.kerchunk.json", "kerchunk of three files joined", f"twin:{FOLDER}/parts.nc").write_text(text)
 
 
 def _classic(corpus):

@@ -12,18 +12,44 @@ use super::{data, dialect::Client, xml::Document};
 
 /// The DMR of `dataset`, whose URL is `base`, as `client` reads it best.
 pub(super) fn dmr(dataset: &Dataset, base: &str, client: Client) -> String {
-    let mut writer = Writer { out: Document::new(), client };
+    written(dataset, base, &[], Writer { out: Document::new(), client, places: None }).0
+}
+
+/// Where a variable's element is about to end.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Byte position in the document.
+    pub(super) at: usize,
+    /// Elements around what may be put there.
+    pub(super) depth: usize,
+    /// The variable.
+    pub(super) name: FullName,
+}
+
+/// As [`dmr`] for any client, with further attributes of the document, and where each variable ends.
+pub(super) fn with_places(dataset: &Dataset, base: &str, extra: &[(&str, &str)]) -> (String, Vec<Place>) {
+    let writer = Writer { out: Document::new(), client: Client::default(), places: Some(Vec::new()) };
+    written(dataset, base, extra, writer)
+}
+
+fn written(
+    dataset: &Dataset,
+    base: &str,
+    extra: &[(&str, &str)],
+    mut writer: Writer,
+) -> (String, Vec<Place>) {
     // Namespace first, in double quotes: pydap removes it by pattern.
-    let attributes = [
+    let mut attributes = vec![
         ("xmlns", "http://xml.opendap.org/ns/DAP/4.0#"),
         ("name", dataset.name()),
         ("dapVersion", "4.0"),
         ("dmrVersion", "1.0"),
         ("xml:base", base),
     ];
+    attributes.extend_from_slice(extra);
     writer.out.open("Dataset", &attributes);
     writer.body(dataset.root());
-    writer.out.finish()
+    (writer.out.finish(), writer.places.unwrap_or_default())
 }
 
 /// A full name as a reference: escapes only where a name has characters that separate (2.3).
@@ -44,6 +70,8 @@ fn reference(name: &FullName) -> String {
 struct Writer {
     out: Document,
     client: Client,
+    /// Where variables end, if somebody wants to know.
+    places: Option<Vec<Place>>,
 }
 
 impl Writer {
@@ -55,7 +83,7 @@ impl Writer {
             self.enumeration(kind);
         }
         for variable in &group.variables {
-            self.variable(&variable.name, variable);
+            self.variable(&variable.name, variable, Some(group));
         }
         if group.name.is_root() {
             // Readers take the byte order from it, and pydap its way of decoding groups (notes 9).
@@ -87,8 +115,8 @@ impl Writer {
         self.out.close();
     }
 
-    /// A variable or member, shown as `name`.
-    fn variable(&mut self, name: &str, variable: &Variable) {
+    /// A variable of the group `of`, or a member, shown as `name`.
+    fn variable(&mut self, name: &str, variable: &Variable, of: Option<&Group>) {
         let tag = variable.data_type.name();
         let mut attributes = vec![("name", Cow::Borrowed(name))];
         match &variable.data_type {
@@ -107,7 +135,8 @@ impl Writer {
         let is_bare = record.is_none_or(|r| r.fields.is_empty())
             && variable.dimensions.is_empty()
             && variable.attributes.is_empty()
-            && variable.maps.is_empty();
+            && variable.maps.is_empty()
+            && (of.is_none() || self.places.is_none());
         if is_bare {
             self.out.empty(tag, &attributes);
             return;
@@ -117,7 +146,7 @@ impl Writer {
             // The one member of a variable-length type has the variable's own name (2.6).
             let shared = record.is_vlen && record.fields.len() == 1;
             for field in &record.fields {
-                self.variable(if shared { name } else { &field.name }, field);
+                self.variable(if shared { name } else { &field.name }, field, None);
             }
         }
         for dimension in &variable.dimensions {
@@ -129,6 +158,10 @@ impl Writer {
         self.attributes(&variable.attributes, Some(&variable.data_type));
         for map in &variable.maps {
             self.out.empty("Map", &[("name", &reference(map))]);
+        }
+        if let (Some(places), Some(group)) = (&mut self.places, of) {
+            let (at, depth) = self.out.position();
+            places.push(Place { at, depth, name: group.name.join(&variable.name) });
         }
         self.out.close();
     }

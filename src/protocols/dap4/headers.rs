@@ -24,6 +24,10 @@ pub(super) fn of(response: Response, request: &Request<'_>) -> HeaderMap {
             "application/vnd.opendap.dap4.dataset-metadata+xml",
         ),
         Response::DmrXml => ("text/xml; charset=utf-8", "application/vnd.opendap.dap4.dataset-metadata+xml"),
+        Response::Dmrpp => (
+            "application/vnd.opendap.dap4.dmrpp+xml; charset=utf-8",
+            "application/vnd.opendap.dap4.dmrpp+xml",
+        ),
         Response::Dap => ("application/vnd.opendap.dap4.data", "application/vnd.opendap.dap4.data"),
     };
     let mut headers = dap(media_type, description);

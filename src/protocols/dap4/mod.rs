@@ -11,6 +11,7 @@ mod constraint;
 mod data;
 mod dialect;
 mod dmr;
+mod dmrpp;
 mod dsr;
 mod error;
 mod fault;
@@ -53,6 +54,8 @@ pub enum Response {
     DmrXml,
     /// The data.
     Dap,
+    /// The description with the places of the stored chunks (DMR++).
+    Dmrpp,
 }
 
 /// Which suffix of a dataset's URL asks for what; the first that fits counts. No suffix asks for
@@ -62,6 +65,7 @@ pub const SUFFIXES: &[(&str, Response)] = &[
     (".dmr.xml", Response::DmrXml),
     (".dmr", Response::Dmr),
     (".dap", Response::Dap),
+    (".dmrpp", Response::Dmrpp),
     (".dsr.html", Response::DsrHtml),
     (".dsr.xml", Response::DsrXml),
     (".dsr", Response::Dsr),
@@ -76,13 +80,16 @@ pub struct Options<'a> {
     pub checksums: Checksums,
     /// Relative URL of the server's top from where the request was sent: `../../`, or empty.
     pub top: &'a str,
+    /// Scheme, host and prefix of the server's URLs, without final slash.
+    pub origin: &'a str,
+    /// Bytes of the largest list of chunks that is sent.
+    pub largest_text: u64,
 }
 
 /// A larger data response is refused before anything is read.
 const LARGEST: u64 = 256 << 30;
 
 /// Answers `request` for `source`; errors become [`error()`]'s document.
-#[allow(clippy::unused_async, reason = "a front end may need to wait; callers should not depend on this one")]
 pub async fn respond(
     request: &Request<'_>,
     response: Response,
@@ -97,7 +104,11 @@ pub async fn respond(
             return error::failure(StatusCode::NOT_ACCEPTABLE, &message, request);
         }
     };
-    match answer(request, form, source, options) {
+    let answered = match form {
+        Response::Dmrpp => dmrpp::reply(request, &source, options).await,
+        form => answer(request, form, source, options),
+    };
+    match answered {
         Ok(reply) => reply,
         Err(failed) => error(&failed, request),
     }
@@ -117,10 +128,10 @@ fn answer(
             Reply::text(StatusCode::OK, headers::of(form, request), text)
         }
         Response::DsrHtml => {
-            let text = page::page(source.dataset(), request.base_url, options.top)?;
+            let text = page::page(source.dataset(), request.base_url, options.origin, options.top)?;
             Reply::text(StatusCode::OK, headers::of(form, request), text)
         }
-        Response::Dmr | Response::DmrXml | Response::Dap => {
+        Response::Dmr | Response::DmrXml | Response::Dap | Response::Dmrpp => {
             return constrained(request, form, client, source, options);
         }
     };

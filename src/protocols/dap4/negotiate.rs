@@ -22,6 +22,11 @@ fn offers(response: Response) -> &'static [(&'static str, Response)] {
             ("text/html", Response::DsrHtml),
         ],
         Response::DmrXml => &[("text/xml", Response::DmrXml), ("application/xml", Response::DmrXml)],
+        Response::Dmrpp => &[
+            ("application/vnd.opendap.dap4.dmrpp+xml", Response::Dmrpp),
+            ("text/xml", Response::Dmrpp),
+            ("application/xml", Response::Dmrpp),
+        ],
         Response::Dap => &[
             ("application/vnd.opendap.dap4.data", Response::Dap),
             ("application/octet-stream", Response::Dap),

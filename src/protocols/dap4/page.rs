@@ -7,6 +7,7 @@ use cdm::{Attributes, DataType, Dataset, Error, Group, Result, Variable};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::dmr::text_of;
+use crate::catalog::encode_segment;
 
 /// More variables or attributes than this are left to the DMR.
 const MOST_SHOWN: usize = 2000;
@@ -19,6 +20,8 @@ struct Page<'a> {
     name: &'a str,
     top: &'a str,
     base: String,
+    /// URL of the dataset as a Zarr store.
+    zarr: String,
     example: Option<String>,
     groups: Vec<Section>,
     complete: bool,
@@ -41,11 +44,12 @@ struct Row {
     attributes: Vec<(String, String)>,
 }
 
-/// The page of `dataset`, whose URL is `base`; `top` leads from the page to the server's top.
+/// The page of `dataset`, whose URL is `base` on the server `origin`; `top` leads from the page to the
+/// server's top.
 ///
 /// # Errors
 /// `Internal` when the template fails, which it has no reason to.
-pub(super) fn page(dataset: &Dataset, base: &str, top: &str) -> Result<String> {
+pub(super) fn page(dataset: &Dataset, base: &str, origin: &str, top: &str) -> Result<String> {
     let mut left = MOST_SHOWN;
     let mut groups = Vec::new();
     for group in dataset.root().walk() {
@@ -58,11 +62,17 @@ pub(super) fn page(dataset: &Dataset, base: &str, top: &str) -> Result<String> {
         name: dataset.name(),
         top,
         base: quotable(base),
+        zarr: quotable(&format!("{origin}/zarr/{}/", url_path(dataset.name()))),
         example: smaller_request(dataset, base, 4096),
         groups,
         complete: left > 0,
     };
     page.render().map_err(|e| Error::internal("the dataset page failed").with_source(e))
+}
+
+/// A dataset's name in a URL.
+pub(super) fn url_path(name: &str) -> String {
+    name.split('/').map(encode_segment).collect::<Vec<_>>().join("/")
 }
 
 fn section(group: &Group, base: &str, left: &mut usize) -> Section {

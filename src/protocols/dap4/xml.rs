@@ -46,6 +46,11 @@ impl Document {
         let _ = writeln!(self.text, ">{}</{name}>", Escaped(text, Place::Text));
     }
 
+    /// Bytes so far, and elements that are open.
+    pub(super) fn position(&self) -> (usize, usize) {
+        (self.text.len(), self.open.len())
+    }
+
     /// The document, every element closed.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {
@@ -90,6 +95,11 @@ impl std::fmt::Display for Escaped<'_> {
         }
         f.write_str(text.get(plain..).unwrap_or_default())
     }
+}
+
+/// Text for inside an attribute's quotes.
+pub(super) fn escaped(text: &str) -> impl std::fmt::Display {
+    Escaped(text, Place::Attribute)
 }
 
 fn replacement(c: char, place: Place) -> Option<&'static str> {

@@ -50,6 +50,7 @@ def _root(expected):
 NETCDF_C_DAP2 = frozenset({"dap2", "signs", "text-as-chars", "lists"})
 NETCDF_C_DAP4 = frozenset({"attribute-types", "enum-names", "lists"})
 PYDAP = frozenset({"unquote", "signs", "lists", "extra-attributes", "enum-names"})
+STORED = frozenset({"enum-base", "enum-names", "lists"})
 
 
 def _plain(url, _):
@@ -106,6 +107,13 @@ def _all():
     yield Client("getdap 3.20.11", "DAP2", arguments=lambda u, v: ["getdap", u], expected=mapping.dap2, lenient=printed | {"signs"}, whole=True, **tools)
     yield Client(
         "getdap4 3.20.11", "DAP4", arguments=lambda u, v: ["getdap4", u], expected=mapping.dap4, lenient=printed - {"dap2"}, whole=True, **tools
+    )
+    stored = dict(venv="venv", probe="probe_stored.py", expected=mapping.zarr, lenient=STORED)
+    for version in ("2", "3"):
+        yield Client("xarray zarr 3.1.6", f"Zarr v{version}", arguments=lambda u, v, n=version: [u.replace("/opendap/", "/zarr/", 1), n], **stored)
+    yield Client("xarray kerchunk 0.2.10", "references", arguments=lambda u, v: [u + ".kerchunk.json", "kerchunk"], **stored)
+    yield Client(
+        "a reader of its own", "DMR++", venv="venv", probe="probe_dmrpp.py", arguments=lambda u, v: [u + ".dmrpp"], expected=mapping.dmrpp, lenient=STORED | {"left-out"}
     )
 
 

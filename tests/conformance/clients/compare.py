@@ -9,11 +9,14 @@ from mapping import ADDED
 
 
 def compare(expected, actual, lenient, refused=()):
-    """`lenient`: the set of tolerances of this client, see the uses below."""
+    """`lenient`: the set of tolerances of this client, see the uses below. An expectation that is `partial` says what must
+    be there, not what else may be."""
     findings = []
     if expected.get("partial"):
         lenient = lenient | {"extra-attributes"}
     actual = _renamed(actual, lenient)
+    left_out = actual["attributes"].get("", {}).get("variables_left_out", ()) if "left-out" in lenient else ()
+    left_out = {line.split(": ")[0].lstrip("/") for line in left_out}
     for path, want in expected["variables"].items():
         got = actual["variables"].get(path)
         if path in refused:
@@ -22,6 +25,8 @@ def compare(expected, actual, lenient, refused=()):
             continue
         if got is None and "printed" in lenient:
             continue  # what a tool prints is not parsed for every type
+        if got is None and path in left_out:
+            continue
         if got is None:
             findings.append((path, "missing", f"not seen; it is {want['dtype']}{want['shape']}"))
         else:

@@ -7,9 +7,9 @@ loopback port, and compared: `grid`, packed and plain fields over time, latitude
 HDF5 and Zarr; `image`, which a GeoTIFF can express, in those and in GeoTIFF.
 
 The DMRs must be the same text but for the container's own details, which `comparable` takes out: the dataset's name
-and address, the sizes of chunks, and the order in which dimensions are declared. The order of variables, dimensions of a
-variable and attributes is compared; variables are written in the order of their names, as Zarr has no other. The CRC-32
-of each variable, as DAP4 sends it, must be the same in all, and that of the values that were written.
+and address, the sizes of chunks, and the order in which dimensions and variables are declared (Zarr has none but that of names). The
+order of a variable's dimensions, maps and attributes is compared. The CRC-32 of each variable, as DAP4 sends it, must be
+the same in all, and that of the values that were written.
 
 What some container has no form for is not in the datasets: netCDF-3 has no 64-bit or unsigned integers, no strings and no groups;
 the JSON of Zarr's attributes tells integers from other numbers and no more, so numbers in attributes are Float64 and
@@ -247,9 +247,10 @@ def comparable(described):
             if attribute.get("name") == "_ChunkSizes":
                 element.remove(attribute)
     for element in described.iter():
-        # Declarations of dimensions come first, by name; the rest stays as it is.
-        is_dimension = f"{DAP4}Dimension".__eq__
-        element[:] = sorted(element, key=lambda c: (not is_dimension(c.tag), c.get("name") if is_dimension(c.tag) else ""))
+        # Dimensions come first, then variables, each by name; the rest stays as it is.
+        variables = variable_elements(element) if element is described else []
+        rank = lambda c: 0 if c.tag == f"{DAP4}Dimension" else 1 if c in variables else 2
+        element[:] = sorted(element, key=lambda c: (rank(c), c.get("name") if rank(c) < 2 else ""))
         element.text = element.text.strip() if element.text and element.text.strip() else None
         element.tail = None
     ElementTree.indent(described)

@@ -22,6 +22,8 @@ RULES = {
     "float32-attributes": "netCDF-C corrupts Float32 attributes that come over DAP4 (4.9.0 to 4.10.1): such clients are sent Float64.",
     "no-python-type": "The client's library has no type for opaque or variable-length data that come over DAP4: not compared.",
     "pydap-types": "pydap shows Char as 8-bit integers, hides enumerations, opaque and URL variables, and misreads arrays of structures and long sequences over DAP4: those are not compared.",
+    "zarr-left-out": "Structures, variable-length lists and opaque values have no Zarr form that all readers share: left out of the Zarr view and of kerchunk references, and listed in the group attribute `variables_left_out`.",
+    "dmrpp-left-out": "DMR++ says numbers in chunks with shuffle, deflate and Fletcher-32 alone: what is stored otherwise, and not small, is left out and listed in `variables_left_out`.",
     "null-space": "HDF5's null dataspace is an array of no elements.",
     "xarray-root": "One xarray dataset is one group: the root group is opened and compared; xarray's other groups are left to netCDF4-python and pydap.",
     "cdl-fill": "ncdump prints `_` for a fill value: taken as the variable's fill value.",
@@ -32,7 +34,7 @@ RULES = {
 ADDED = (
     "_Unsigned", "dap2_note", "dap2_omitted", "flag_values", "flag_meanings", "origname", "missing_value",
     "DODS.", "DODS_EXTRA.", "DODS_EXTRA", "_edu.ucar.", "_DAP4_", "_dap4.", "_ChunkSizes", "Maps", "path", "_NCProperties",
-    "_FillValue", "checksum", "dims", "DODS", "fullnamepath", "dap4_", "coordinates_of_",
+    "_FillValue", "checksum", "dims", "DODS", "fullnamepath", "dap4_", "coordinates_of_", "variables_left_out",
 )  # fmt: skip
 
 
@@ -181,6 +183,16 @@ def pydap_dap4(expected):
             if variable["values"] is not None:
                 variable["values"] = native(variable["values"]).view("u1")
     return made
+
+
+def zarr(expected):
+    """Records, lists and opaque values have no Zarr form that all readers share: left out, and named in an attribute."""
+    return _without(stored(expected), ("compound", "vlen", "opaque"))
+
+
+def dmrpp(expected):
+    """Chunk references say numbers alone: left out is the rest, and what is not stored as it is."""
+    return _without(stored(expected), ("compound", "vlen", "opaque", "str"))
 
 
 def _without(expected, kinds):

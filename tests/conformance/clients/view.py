@@ -21,7 +21,7 @@ def code(dtype):
     dtype = np.dtype(dtype)
     if dtype.kind == "S" and dtype.itemsize == 1:
         return "char"
-    if dtype.kind in "SUO":
+    if dtype.kind in "SUOT":
         return "str"
     return f"{dtype.kind}{dtype.itemsize}"
 

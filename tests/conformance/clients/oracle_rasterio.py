@@ -52,7 +52,8 @@ def _image(image, prefix, found):
         add("band", "i4", ["band"], np.arange(1, image.count + 1, dtype="i4"))
         add("data", view.code(image.dtypes[0]), ["band", *names], image.read(), attributes)
     if any("PER_DATASET" in flag.name.upper() for flag in image.mask_flag_enums[0]):
-        add("mask", "u1", names, image.dataset_mask())
+        # GDAL keeps one bit for each cell, and shows it as 255.
+        add("mask", "u1", names, (image.dataset_mask() > 0).astype("u1"))
 
 
 def _typed(values):
