@@ -53,6 +53,12 @@ pub fn hdf5(data: &[u8]) {
     read_all(bytes);
 }
 
+/// Chunk references: kerchunk's JSON and Parquet, DMR++. Parsed, and opened as a dataset whose files are not there.
+pub fn references(data: &[u8]) {
+    handlers::references::exercise(data);
+    read_all(data.to_vec());
+}
+
 /// A metadata file of an Icechunk repository.
 pub fn icechunk(data: &[u8]) {
     if let Err(e) = handlers::icechunk::exercise(&data.to_vec().into()) {

@@ -278,6 +278,57 @@ fn hdf5_files() {
 }
 
 #[test]
+fn references() {
+    check(
+        "references",
+        bodies::references,
+        &[
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            ":",
+            ",",
+            "\"refs\"",
+            "\"version\"",
+            "\"gen\"",
+            "\"templates\"",
+            "\"a/.zarray\"",
+            "\"a/0\"",
+            "{{",
+            "}}",
+            "i",
+            "(",
+            ")",
+            "*",
+            "1",
+            "-1",
+            "base64:",
+            "<",
+            ">",
+            "/>",
+            "</Dataset>",
+            "<Dataset>",
+            "<Int8 name='a'>",
+            "</Int8>",
+            "<Dim size='3'/>",
+            "<dmrpp:chunks>",
+            "</dmrpp:chunks>",
+            "<dmrpp:chunk offset='1' nBytes='2'/>",
+            "&amp;",
+            "&x;",
+            "<Attribute name='a' type='Int8'>",
+            "<Value>",
+            "PAR1",
+            "\u{15}",
+            "\u{1c}",
+            "\u{0}",
+        ],
+    );
+}
+
+#[test]
 fn chunks() {
     check_binary(bodies::codecs, ["cdf1", "odd"]);
 }

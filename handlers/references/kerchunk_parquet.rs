@@ -146,9 +146,10 @@ impl ParquetReferences {
         }
         let shown = || format!("the references of /{field}");
         let found = self.place.store.open(&path, Part::Whole { at_most: LARGEST }).await.within(shown)?;
+        let most = self.metadata.record_size;
         let (rows, identity) = match found {
             Some((object, bytes)) => {
-                let rows = blocking(move || parquet_file::read(bytes)).await.within(shown)?;
+                let rows = blocking(move || parquet_file::read(&bytes, most)).await.within(shown)?;
                 (Some(Arc::new(rows)), Arc::clone(&object.version.identity))
             }
             None => (None, "".into()),

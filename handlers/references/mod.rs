@@ -8,14 +8,15 @@ mod dmrpp;
 mod kerchunk;
 mod kerchunk_json;
 mod kerchunk_parquet;
-mod parquet_check;
 mod parquet_file;
+mod parquet_pages;
 pub mod resolve;
 mod table;
 mod targets;
 mod template;
 #[cfg(test)]
 mod tests;
+mod thrift;
 
 pub use dmrpp::DmrPp;
 pub use kerchunk::KerchunkJson;

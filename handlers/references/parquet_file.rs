@@ -1,34 +1,27 @@
 //! One Parquet file of references: the columns `path`, `offset`, `size` and `raw`.
 //!
-//! The `parquet` crate decodes; before it sees a file, [`check`] walks the file's structures and refuses
-//! counts and sizes that the file's own bytes do not justify, which the crate would allocate for.
+//! Our own reading of what is needed of Parquet, because every byte here may be hostile: flat columns, plain
+//! and dictionary encoding. `thrift` walks the structures, `parquet_pages` decodes the pages.
 
 #![warn(clippy::indexing_slicing)]
 
-use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use cdm::{Error, Result};
-use parquet::{
-    column::reader::{ColumnReader, ColumnReaderImpl},
-    data_type::{ByteArrayType, DataType, DoubleType, Int32Type, Int64Type},
-    file::{
-        reader::{FileReader, RowGroupReader},
-        serialized_reader::SerializedFileReader,
-    },
+
+use super::{
+    parquet_pages::{Cell, Column},
+    thrift::{Event, walk},
 };
 
-use super::parquet_check::check;
-
 /// Rows of one file.
-pub(super) const MOST_ROWS: u64 = 1 << 20;
+pub(super) const MOST_ROWS: u64 = 1 << 19;
 
-/// Rows decoded at a time.
-const STEP: usize = 8192;
+/// Bytes of a footer.
+const LARGEST_FOOTER: usize = 1 << 20;
+/// Column chunks and row groups of one file.
+const MOST_COLUMNS: usize = 4096;
 
 /// The references in one file.
 #[derive(Debug, Default)]
@@ -75,183 +68,247 @@ impl Rows {
     }
 }
 
-/// The references in the whole `file`. Called on a thread that may block.
+/// The references in the whole `file`, which has at most `most` of them. Called on a thread that may block.
 ///
 /// # Errors
-/// `Corrupt` when it is not a Parquet file with these columns; `TooLarge` when it has too many rows.
-pub(crate) fn read(file: Bytes) -> Result<Rows> {
-    check(&file)?;
-    // Checked as it is, no input is known to make the decoder panic; should one, it is the input's fault.
-    catch_unwind(AssertUnwindSafe(|| columns(file))).unwrap_or_else(|_| Err(damaged("a decoder failed")))
-}
-
-fn columns(file: Bytes) -> Result<Rows> {
-    let reader = SerializedFileReader::new(file).map_err(unreadable)?;
-    let metadata = reader.metadata();
-    let count = u64::try_from(metadata.file_metadata().num_rows()).map_err(unreadable)?;
-    if count > MOST_ROWS {
+/// `Corrupt` when it is not a Parquet file with these columns; `Unsupported` for a compression or an encoding
+/// that is not known; `TooLarge` when it holds too much.
+pub(crate) fn read(file: &Bytes, most: u64) -> Result<Rows> {
+    let footer = Footer::read(file)?;
+    let total = footer.groups.iter().try_fold(0_u64, |sum, rows| sum.checked_add(u64::try_from(*rows).ok()?));
+    let total = total.ok_or_else(|| damaged("a negative number of rows"))?;
+    if total > MOST_ROWS {
         return Err(Error::too_large(format!("a file of more than {MOST_ROWS} references")));
+    }
+    if total > most {
+        return Err(damaged("it has more rows than a file of these references can have"));
     }
     let mut found = Rows::default();
     let mut known = HashMap::new();
-    for i in 0..metadata.num_row_groups() {
-        let group = reader.get_row_group(i).map_err(unreadable)?;
-        let count = u64::try_from(group.metadata().num_rows()).map_err(unreadable)?;
-        let count = usize::try_from(count.min(MOST_ROWS)).map_err(unreadable)?;
-        found.append(&*group, count, &mut known)?;
-        if found.rows.len() as u64 > MOST_ROWS {
-            return Err(Error::too_large(format!("a file of more than {MOST_ROWS} references")));
+    for (group, rows) in footer.groups.iter().enumerate() {
+        let rows = usize::try_from(*rows).map_err(|e| damaged("a negative number of rows").with_source(e))?;
+        let column = |name: &str| footer.column(file, group, name, rows);
+        let parts = [column("path")?, column("offset")?, column("size")?, column("raw")?];
+        if parts.iter().flatten().next().is_none() {
+            return Err(damaged("it has none of the columns path, offset, size and raw"));
         }
+        found.append(parts, rows, &mut known)?;
     }
     Ok(found)
+}
+
+/// What the end of the file tells of the rest.
+#[derive(Debug, Default)]
+struct Footer {
+    /// Names of columns, and whether they may lack values.
+    schema: Vec<(String, bool)>,
+    /// Rows of each row group.
+    groups: Vec<i64>,
+    columns: Vec<Column>,
+}
+
+impl Footer {
+    fn read(file: &[u8]) -> Result<Self> {
+        let (rest, end) = file.split_last_chunk::<8>().ok_or_else(|| damaged("it is too short"))?;
+        let [a, b, c, d, magic @ ..] = end;
+        if magic != b"PAR1" || !file.starts_with(b"PAR1") {
+            return Err(damaged("its first and last bytes are not those of one"));
+        }
+        let len = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
+        let start = rest.len().checked_sub(len).filter(|_| len <= LARGEST_FOOTER);
+        let footer = start.and_then(|start| rest.get(start..));
+        let mut found = Self::default();
+        walk(footer.ok_or_else(|| damaged("its footer is larger than can be"))?, &mut |path, event| {
+            found.note(path, event)
+        })?;
+        Ok(found)
+    }
+
+    /// Takes what is of use of Parquet's `FileMetaData`, by the numbers of its fields.
+    fn note(&mut self, path: &[i64], event: Event<'_>) -> Result<()> {
+        if self.schema.len() > MOST_COLUMNS
+            || self.columns.len() > MOST_COLUMNS
+            || self.groups.len() > MOST_COLUMNS
+        {
+            return Err(damaged("too many columns"));
+        }
+        match (path, event) {
+            // schema: SchemaElement's repetition type and name. The root is one, too.
+            ([2], Event::Item) => self.schema.push((String::new(), false)),
+            ([2, 3], Event::Number(repetition)) => {
+                if repetition == 2 {
+                    return Err(Error::unsupported("Parquet references with lists in columns"));
+                }
+                if let Some((_, optional)) = self.schema.last_mut() {
+                    *optional = repetition == 1;
+                }
+            }
+            ([2, 4], Event::Bytes(name)) => {
+                if let Some((last, _)) = self.schema.last_mut() {
+                    *last = String::from_utf8_lossy(name).into_owned();
+                }
+            }
+            // row_groups: columns (ColumnChunk with its ColumnMetaData), and the number of rows.
+            ([4], Event::Item) => self.groups.push(0),
+            ([4, 3], Event::Number(rows)) => {
+                self.groups.iter_mut().next_back().into_iter().for_each(|n| *n = rows)
+            }
+            ([4, 1], Event::Item) => {
+                let group = self.groups.len().saturating_sub(1);
+                self.columns.push(Column { group, ..Column::default() });
+            }
+            ([4, 1, 3, field], event) => {
+                let Some(column) = self.columns.last_mut() else { return Ok(()) };
+                match (field, event) {
+                    (1, Event::Number(n)) => column.kind = n,
+                    (3, Event::Bytes(name)) => column.name = String::from_utf8_lossy(name).into_owned(),
+                    (4, Event::Number(n)) => column.codec = n,
+                    (7, Event::Number(n)) => column.len = n,
+                    (9, Event::Number(n)) => column.data = n,
+                    (11, Event::Number(n)) => column.dictionary = Some(n),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn column(
+        &self,
+        file: &Bytes,
+        group: usize,
+        name: &str,
+        rows: usize,
+    ) -> Result<Option<Vec<Option<Cell>>>> {
+        let Some(column) = self.columns.iter().find(|c| c.group == group && c.name == name) else {
+            return Ok(None);
+        };
+        let described = self.schema.iter().skip(1).find(|(n, _)| n == name);
+        let (_, optional) = described.ok_or_else(|| damaged("a column that its schema lacks"))?;
+        column.read(file, rows, *optional).map(Some)
+    }
 }
 
 impl Rows {
     fn append(
         &mut self,
-        group: &dyn RowGroupReader,
-        count: usize,
+        [paths, offsets, sizes, raw]: [Option<Vec<Option<Cell>>>; 4],
+        rows: usize,
         known: &mut HashMap<Bytes, u32>,
     ) -> Result<()> {
-        let schema = group.metadata().schema_descr();
-        let column = |name: &str| -> Result<Option<ColumnReader>> {
-            let found = (0..group.num_columns()).find(|i| schema.column(*i).name() == name);
-            found.map(|i| group.get_column_reader(i)).transpose().map_err(unreadable)
+        let next = |column: &mut std::iter::Flatten<std::option::IntoIter<Vec<Option<Cell>>>>| {
+            column.next().flatten()
         };
-        let paths = texts(column("path")?, count)?;
-        let offsets = numbers(column("offset")?, count)?;
-        let sizes = numbers(column("size")?, count)?;
-        let raw = texts(column("raw")?, count)?;
-        if paths.is_none() && raw.is_none() {
-            return Err(damaged("it has neither of the columns path and raw"));
-        }
         let (mut paths, mut raw) = (paths.into_iter().flatten(), raw.into_iter().flatten());
         let (mut offsets, mut sizes) = (offsets.into_iter().flatten(), sizes.into_iter().flatten());
-        for _ in 0..count {
-            let (path, raw) = (paths.next().flatten(), raw.next().flatten());
-            let (offset, size) = (offsets.next().flatten().unwrap_or(0), sizes.next().flatten().unwrap_or(0));
+        for _ in 0..rows {
+            let (path, raw) = (text(next(&mut paths))?, text(next(&mut raw))?);
+            let (offset, size) = (number(next(&mut offsets))?, number(next(&mut sizes))?);
             // Inline bytes win, as in fsspec.
-            self.rows.push(match (raw, path) {
-                (Some(raw), _) => Stored::Inline(raw),
+            let row = match (raw, path) {
+                // What is kept must not keep the page it was in.
+                (Some(raw), _) => Stored::Inline(Bytes::copy_from_slice(&raw)),
                 (None, Some(path)) if !path.is_empty() => {
-                    let next = u32::try_from(known.len()).map_err(unreadable)?;
-                    let at = *known.entry(path.clone()).or_insert(next);
-                    if at == next {
-                        let text = std::str::from_utf8(&path).map_err(unreadable)?;
-                        self.paths.push(text.into());
-                    }
-                    let range = match (offset, size) {
-                        (0, 0) => None,
-                        (offset, size) => {
-                            let both = u64::try_from(offset).ok().zip(u64::try_from(size).ok());
-                            Some(both.ok_or_else(|| damaged("it has a negative offset or size"))?)
-                        }
-                    };
-                    Stored::Target { path: at, range }
+                    let path = self.path(&path, known)?;
+                    Stored::Target { path, range: (offset != 0 || size != 0).then_some((offset, size)) }
                 }
                 (None, _) => Stored::Missing,
-            });
+            };
+            self.rows.push(row);
         }
         Ok(())
     }
-}
 
-/// The values of a column of texts or bytes; `None` when there is no such column.
-fn texts(column: Option<ColumnReader>, count: usize) -> Result<Option<Vec<Option<Bytes>>>> {
-    match column {
-        None => Ok(None),
-        Some(ColumnReader::ByteArrayColumnReader(reader)) => {
-            // What is kept must not keep the page it was in.
-            let mut last: Option<(Bytes, Bytes)> = None;
-            let own = |value: parquet::data_type::ByteArray| {
-                let value: Bytes = value.data().to_vec().into();
-                match &last {
-                    Some((same, kept)) if *same == value => kept.clone(),
-                    _ => {
-                        last = Some((value.clone(), value.clone()));
-                        value
-                    }
-                }
-            };
-            values::<ByteArrayType, _>(reader, count, own).map(Some)
+    /// The number of a path, new or known.
+    fn path(&mut self, path: &Bytes, known: &mut HashMap<Bytes, u32>) -> Result<u32> {
+        if let Some(number) = known.get(path) {
+            return Ok(*number);
         }
-        // What pandas and pyarrow make of a column without a single value.
-        Some(ColumnReader::DoubleColumnReader(reader)) => {
-            let all = values::<DoubleType, _>(reader, count, |x| x)?;
-            nothing(all.iter().flatten().all(|x| x.is_nan()), count)
-        }
-        Some(ColumnReader::Int32ColumnReader(reader)) => {
-            let all = values::<Int32Type, _>(reader, count, |n| n)?;
-            nothing(all.iter().all(Option::is_none), count)
-        }
-        Some(_) => Err(not_texts()),
+        let text = std::str::from_utf8(path).map_err(|e| damaged("a path that is no text").with_source(e))?;
+        let number = u32::try_from(self.paths.len()).map_err(|e| damaged("too many paths").with_source(e))?;
+        self.paths.push(text.into());
+        known.insert(path.clone(), number);
+        Ok(number)
     }
 }
 
-fn nothing(is_so: bool, count: usize) -> Result<Option<Vec<Option<Bytes>>>> {
-    if is_so { Ok(Some(vec![None; count])) } else { Err(not_texts()) }
-}
-
-fn not_texts() -> Error {
-    damaged("the column path or raw does not hold texts")
-}
-
-fn numbers(column: Option<ColumnReader>, count: usize) -> Result<Option<Vec<Option<i64>>>> {
-    match column {
+fn text(cell: Option<Cell>) -> Result<Option<Bytes>> {
+    match cell {
+        Some(Cell::Bytes(bytes)) => Ok(Some(bytes)),
+        // What pandas makes of a column without a single value.
+        Some(Cell::Float(x)) if x.is_nan() => Ok(None),
         None => Ok(None),
-        Some(ColumnReader::Int64ColumnReader(reader)) => {
-            values::<Int64Type, _>(reader, count, |n| n).map(Some)
-        }
-        Some(ColumnReader::Int32ColumnReader(reader)) => {
-            values::<Int32Type, _>(reader, count, i64::from).map(Some)
+        Some(_) => Err(damaged("the column path or raw does not hold texts")),
+    }
+}
+
+fn number(cell: Option<Cell>) -> Result<u64> {
+    match cell {
+        None => Ok(0),
+        Some(Cell::Number(n)) => {
+            u64::try_from(n).map_err(|e| damaged("it has a negative offset or size").with_source(e))
         }
         Some(_) => Err(damaged("the column offset or size does not hold integers")),
     }
-}
-
-/// `count` values, `None` for nulls.
-fn values<T: DataType, V>(
-    mut reader: ColumnReaderImpl<T>,
-    count: usize,
-    mut own: impl FnMut(T::T) -> V,
-) -> Result<Vec<Option<V>>> {
-    let mut all = Vec::new();
-    let (mut levels, mut some) = (Vec::new(), Vec::new());
-    while all.len() < count {
-        levels.clear();
-        some.clear();
-        let wanted = STEP.min(count - all.len());
-        let (records, valid, _) =
-            reader.read_records(wanted, Some(&mut levels), None, &mut some).map_err(unreadable)?;
-        if records == 0 {
-            return Err(damaged("a column has fewer values than there are rows"));
-        }
-        if records > wanted || valid != some.len() {
-            return Err(damaged("a column's values are not as many as they should be"));
-        }
-        let mut some = some.drain(..);
-        if levels.is_empty() && valid == records {
-            all.extend(some.map(|value| Some(own(value))));
-            continue;
-        }
-        if levels.len() != records {
-            return Err(damaged("a column repeats values"));
-        }
-        for level in &levels {
-            let value = if *level > 0 { some.next() } else { None };
-            if *level > 0 && value.is_none() {
-                return Err(damaged("a column's values are not as many as they should be"));
-            }
-            all.push(value.map(&mut own));
-        }
-    }
-    Ok(all)
 }
 
 pub(super) fn damaged(why: &str) -> Error {
     Error::corrupt(format!("not a Parquet file of references: {why}"))
 }
 
-fn unreadable(e: impl std::error::Error + Send + Sync + 'static) -> Error {
-    damaged("its structure or values cannot be decoded").with_source(e)
+#[cfg(test)]
+mod tests {
+    use cdm::testing::Random;
+
+    use super::*;
+
+    #[test]
+    fn damage_is_refused_or_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("references/fixtures");
+        let names =
+            ["combined.parq/ice", "pyarrow.parquet/sst", "virtualizarr.parq/sst", "combined.parq/code"];
+        let rounds = std::env::var("THALWEG_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
+        let (mut read_anyway, mut refused) = (0, 0);
+        for (i, name) in names.iter().enumerate() {
+            let original = std::fs::read(folder.join(name).join("refs.0.parq")).unwrap();
+            assert!(read(&original.clone().into(), 1000).unwrap().len() > 0);
+            for round in 0..rounds {
+                let mut random = Random(round << 8 | i as u64);
+                let mut bytes = original.clone();
+                for _ in 0..=random.below(3) {
+                    let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+                    bytes[at] = match random.below(3) {
+                        0 => bytes[at] ^ (1 << random.below(8)),
+                        1 => 0xff,
+                        _ => u8::try_from(random.below(256)).unwrap(),
+                    };
+                }
+                match read(&bytes.into(), 1000) {
+                    Ok(_) => read_anyway += 1,
+                    Err(e) => {
+                        refused += 1;
+                        assert_ne!(e.kind(), cdm::ErrorKind::Internal, "{name} {round}: {e}");
+                    }
+                }
+            }
+        }
+        assert!(read_anyway > 100 && refused > 100, "{read_anyway} {refused}");
+    }
+
+    #[test]
+    fn no_parquet() {
+        for file in [
+            &b""[..],
+            b"PAR1PAR1",
+            b"PAR1\xff\xff\xff\xffPAR1",
+            b"PAR1\x01\0\0\0PARX",
+            b"PAR1\0\x01\0\0\0PAR1",
+        ] {
+            assert!(
+                read(&Bytes::copy_from_slice(file), 9).is_err_and(|e| e.kind() == cdm::ErrorKind::Corrupt)
+                    || file.len() == 13
+            );
+        }
+    }
 }

@@ -90,26 +90,29 @@ impl AllowList {
         // A store is opened where the allow-list says, and never shows what is above.
         let depth = entry.path.len().min(address.path.len().saturating_sub(1));
         let (root, path) = address.path.split_at_checked(depth).unwrap_or((&[], &address.path));
-        let url = format!("{}{}", address.origin(), root.iter().map(|c| format!("/{c}")).collect::<String>());
-        let opened = self.stores.lock().unwrap_or_else(PoisonError::into_inner).get(&url).cloned();
-        let store = match opened {
-            Some(store) => store,
-            None => {
-                let store = opener(&url)?;
-                let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-                if stores.len() >= MOST_STORES {
-                    stores.clear();
-                }
-                stores.insert(url, Arc::clone(&store));
-                store
-            }
-        };
+        let store = self.store(join(&address.origin(), &root.join("/")), opener)?;
         let path = address.keys(path)?.join("/");
         if path.is_empty() {
             return Err(Error::corrupt(format!("a reference to {} names no object", address.origin())));
         }
         let name = address.shown().into();
         Ok(Target { store, path, name })
+    }
+}
+
+impl AllowList {
+    /// The store at `url`, opened once.
+    fn store(&self, url: String, opener: &Opener) -> Result<Arc<dyn Store>> {
+        let lock = || self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = lock().get(&url) {
+            return Ok(Arc::clone(store));
+        }
+        let store = opener(&url)?;
+        let mut stores = lock();
+        if stores.len() >= MOST_STORES {
+            stores.clear();
+        }
+        Ok(Arc::clone(stores.entry(url).or_insert(store)))
     }
 }
 

@@ -127,16 +127,13 @@ pub(crate) fn list<T>(
     let mut from: Bound<Box<str>> = Bound::Included(prefix.clone().into());
     while let Some((key, value)) = keys.range((from, Bound::Unbounded)).next() {
         let Some(rest) = key.strip_prefix(prefix.as_str()) else { break };
-        let (name, kind) = match rest.split_once('/') {
+        let (name, kind) = if let Some((name, _)) = rest.split_once('/') {
             // One look per folder, however many keys are in it: '0' follows '/'.
-            Some((name, _)) => {
-                from = Bound::Included(format!("{prefix}{name}0").into());
-                (name, EntryKind::Directory)
-            }
-            None => {
-                from = Bound::Excluded(key.clone());
-                (rest, EntryKind::File { size: size(value), modified: None })
-            }
+            from = Bound::Included(format!("{prefix}{name}0").into());
+            (name, EntryKind::Directory)
+        } else {
+            from = Bound::Excluded(key.clone());
+            (rest, EntryKind::File { size: size(value), modified: None })
         };
         if !name.is_empty() {
             entries.push(Entry { name: name.to_owned(), kind });

@@ -1,16 +1,20 @@
-//! References made by kerchunk and VirtualiZarr, and DMR++ in the form of Hyrax's, compared with what
+//! References made by kerchunk and `VirtualiZarr`, and DMR++ in the form of Hyrax's, compared with what
 //! netCDF-C and libhdf5 read from the files they lead to (`fixtures/make.py`), through the Source contract.
 
 use std::{path::PathBuf, sync::Arc};
 
-use cdm::{Block, Error, ErrorKind, FullName, Selection, Source, Value, testing};
+use bytes::Bytes;
+use cdm::{
+    Block, Error, ErrorKind, FullName, Selection, Source, Value,
+    testing::{self, Random},
+};
 use serde_json::{Value as Json, json};
 
 use super::{AllowList, Opener};
 use crate::{
     Registry,
     chunked::{Engine, EngineOptions},
-    storage::{LocalRoot, Place, Store},
+    storage::{Entry, FileStatus, LocalRoot, MemoryObject, Object, Part, Place, Store},
 };
 
 fn folder() -> PathBuf {
@@ -107,7 +111,7 @@ async fn every_variable_is_as_its_source_has_it() {
             assert!(same, "{name} {path}: {kind} for {}", what["type"]);
         }
         let all: Vec<String> = source.dataset().variables().map(|(n, _)| n.to_string()).collect();
-        let unreadable = if name == "forms.h5.dmrpp" { 1 } else { 0 };
+        let unreadable = usize::from(name == "forms.h5.dmrpp");
         assert_eq!(all.len(), variables.len() + unreadable, "{name}: {all:?}");
     }
 }
@@ -216,4 +220,136 @@ async fn a_target_that_changes_is_noticed() {
         assert_ne!(*again.version().unwrap(), before, "{name}: the version tells");
         assert_eq!(read(&again, "/ice").await.unwrap().len(), 96);
     }
+}
+
+/// The fixtures, with one object damaged.
+#[derive(Debug)]
+struct Damaged {
+    whole: LocalRoot,
+    path: String,
+    bytes: Vec<u8>,
+}
+
+#[async_trait::async_trait]
+impl Store for Damaged {
+    async fn open(&self, path: &str, part: Part) -> Result<Option<(Object, Bytes)>, Error> {
+        if path == self.path {
+            let object = MemoryObject::object(path, self.bytes.clone());
+            let all = Bytes::from(self.bytes.clone());
+            let bytes = if let Part::Head(n) = part {
+                all.slice(..all.len().min(usize::try_from(n).unwrap()))
+            } else {
+                all
+            };
+            return Ok(Some((object, bytes)));
+        }
+        Store::open(&self.whole, path, part).await
+    }
+    async fn stat(&self, path: &str) -> Result<Option<FileStatus>, Error> {
+        Store::stat(&self.whole, path).await
+    }
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>, Error> {
+        Store::list(&self.whole, folder).await
+    }
+}
+
+fn damage(random: &mut Random, bytes: &mut Vec<u8>) {
+    const WORDS: [&[u8]; 12] = [
+        b"\"",
+        b"-1",
+        b"18446744073709551615",
+        b"{{",
+        b"<",
+        b"[",
+        b"null",
+        b"NaN",
+        b"\x00\xff",
+        b"\xff\xff\xff\xff\x0f",
+        b"/>",
+        b"0",
+    ];
+    for _ in 0..=random.below(3) {
+        let len = bytes.len().max(1) as u64;
+        let at = usize::try_from(random.below(len)).unwrap();
+        let other = usize::try_from(random.below(len)).unwrap();
+        match random.below(6) {
+            0 => bytes.truncate(at),
+            1 | 2 => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << random.below(8);
+                }
+            }
+            3 => {
+                let word = WORDS[usize::try_from(random.below(WORDS.len() as u64)).unwrap()];
+                let end = (at + word.len()).min(bytes.len());
+                bytes.splice(at.min(end)..end, word.iter().copied());
+            }
+            4 => {
+                let word = WORDS[usize::try_from(random.below(WORDS.len() as u64)).unwrap()];
+                let at = at.min(bytes.len());
+                bytes.splice(at..at, word.iter().copied());
+            }
+            _ => {
+                let part: Vec<u8> = bytes.iter().skip(other).take(40).copied().collect();
+                let end = (at + part.len()).min(bytes.len());
+                bytes.splice(at.min(end)..end, part);
+            }
+        }
+    }
+}
+
+/// Nothing that is damaged may be called a defect of ours, and a decoder that panics is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_references_are_read_or_refused() {
+    let rounds = std::env::var("THALWEG_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let registry = with_archive();
+    let (mut opened, mut failed) = (0, 0);
+    for (i, (name, inside)) in [
+        ("single.kerchunk.json", "single.kerchunk.json"),
+        ("templates.kerchunk.json", "templates.kerchunk.json"),
+        ("combined.parq", "combined.parq/.zmetadata"),
+        ("combined.parq", "combined.parq/ice/refs.0.parq"),
+        ("pyarrow.parquet", "pyarrow.parquet/ice/refs.0.parq"),
+        ("virtualizarr.parq", "virtualizarr.parq/sst/refs.0.parq"),
+        ("day1.nc.dmrpp", "day1.nc.dmrpp"),
+        ("forms.h5.dmrpp", "forms.h5.dmrpp"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let original = std::fs::read(folder().join(inside)).unwrap();
+        for round in 0..rounds {
+            let mut random = Random(round << 8 | i as u64);
+            let mut bytes = original.clone();
+            damage(&mut random, &mut bytes);
+            let store =
+                Arc::new(Damaged { whole: LocalRoot::open(&folder()).unwrap(), path: inside.into(), bytes });
+            let place = Place { store, path: name.into(), name: name.into() };
+            let found = match registry.find(&place).await {
+                Ok(found) => found.unwrap().open(&place, &registry).await,
+                Err(e) => Err(e),
+            };
+            let source = match found {
+                Ok(source) => source,
+                Err(e) => {
+                    assert_ne!(e.kind(), ErrorKind::Internal, "{inside} {round}: {e}");
+                    continue;
+                }
+            };
+            opened += 1;
+            for (variable, described) in source.dataset().variables() {
+                if described.element_count() > 10_000 {
+                    continue;
+                }
+                let fixed = described.data_type.fixed_size().is_some();
+                let read = source.read(&variable, &Selection::all(&described.shape()));
+                if let Err(e) = testing::collect(read, fixed).await {
+                    failed += 1;
+                    assert_ne!(e.kind(), ErrorKind::Internal, "{inside} {round} {variable}: {e}");
+                    assert!(!e.message().contains("a decoder failed"), "{inside} {round}");
+                }
+            }
+        }
+    }
+    assert!(opened > rounds && failed > rounds / 8, "{opened} opened, {failed} variables failed");
 }

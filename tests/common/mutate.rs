@@ -14,14 +14,16 @@ pub struct Fixture {
     pub bytes: Vec<u8>,
 }
 
-/// Every netCDF-3 and HDF5 file that the readers' own tests have.
+/// Every file that the readers' own tests have.
 pub fn fixtures() -> Vec<Fixture> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("handlers");
     let mut found = Vec::new();
-    for folder in ["netcdf3/tests/data", "hdf5/testdata", "hdf5/format/testdata"] {
+    for folder in ["netcdf3/tests/data", "hdf5/testdata", "hdf5/format/testdata", "references/fixtures"] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "nc" || e == "h5") {
+            let shown = path.to_string_lossy();
+            if [".nc", ".h5", ".dmrpp", ".kerchunk.json", ".refs.json"].iter().any(|end| shown.ends_with(end))
+            {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
                 found.push(Fixture { name, bytes: fs::read(&path).unwrap() });
             }

@@ -244,7 +244,7 @@ impl Files {
 #[derive(Debug)]
 struct Chunks {
     grid: Vec<u64>,
-    chunks: HashMap<u64, Vec<Piece>>,
+    pieces: HashMap<u64, Vec<Piece>>,
     /// Bytes of every chunk, when they are stored as they are.
     plain_len: Option<u64>,
     files: Arc<Files>,
@@ -293,7 +293,7 @@ impl Chunks {
                 return Err(Error::corrupt("two chunks at one place"));
             }
         }
-        Ok(Self { grid, chunks, plain_len, files: Arc::clone(files) })
+        Ok(Self { grid, pieces: chunks, plain_len, files: Arc::clone(files) })
     }
 }
 
@@ -314,7 +314,7 @@ impl ChunkIndex for Chunks {
     async fn locate(&self, chunks: &[Vec<u64>]) -> Result<Vec<Option<ChunkLocation>>> {
         let mut found = Vec::with_capacity(chunks.len());
         for chunk in chunks {
-            let pieces = number_of(chunk, &self.grid).and_then(|number| self.chunks.get(&number));
+            let pieces = number_of(chunk, &self.grid).and_then(|number| self.pieces.get(&number));
             let shown = || format!("chunk {chunk:?}");
             found.push(match pieces.map(Vec::as_slice) {
                 None | Some([]) => None,

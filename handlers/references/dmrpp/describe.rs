@@ -38,7 +38,7 @@ pub(super) fn describe<'a>(root: &'a Element<'a>) -> Result<Described<'a>> {
     let name = FullName::root();
     seen.declare(root, &name)?;
     let mut variables = Vec::new();
-    let root = group(root, name, &seen, &mut variables)?;
+    let root = group(root, &name, &seen, &mut variables)?;
     Ok(Described { root, variables })
 }
 
@@ -85,7 +85,7 @@ fn size(text: &str) -> Result<u64> {
 
 fn group<'a>(
     element: &'a Element<'a>,
-    name: FullName,
+    name: &FullName,
     seen: &Seen,
     variables: &mut Vec<(FullName, &'a Element<'a>)>,
 ) -> Result<Group> {
@@ -111,7 +111,7 @@ fn group<'a>(
                 if short.is_empty() || short.contains('/') || made.group(short).is_some() {
                     return Err(Error::corrupt(format!("a group cannot be called '{short}' in {name}")));
                 }
-                made.groups.push(group(child, name.join(short), seen, variables)?);
+                made.groups.push(group(child, &name.join(short), seen, variables)?);
             }
             _ if is_variable(child.name) => {
                 let short = child.require("name")?;
@@ -119,7 +119,7 @@ fn group<'a>(
                     return Err(Error::corrupt(format!("a variable cannot be called '{short}'")));
                 }
                 let full = name.join(short);
-                made.variables.push(variable(child, &name, seen).within(|| &full)?);
+                made.variables.push(variable(child, name, seen).within(|| &full)?);
                 variables.push((full, child));
             }
             _ => {}

@@ -132,9 +132,9 @@ mod tests {
         let raw = Bytes::from_static(&[9, 0, 0, 1, 0, 2, 0, 0, 8, 0, 1, 0, 2, 0, 0, 0]);
         let Block::Fixed(bytes) = record.decode(raw).unwrap() else { panic!() };
         let mut expect = vec![9];
-        [1_i16, 2].iter().for_each(|n| expect.extend(n.to_ne_bytes()));
+        expect.extend([1_i16, 2].iter().flat_map(|n| n.to_ne_bytes()));
         expect.push(8);
-        [256_i16, 512].iter().for_each(|n| expect.extend(n.to_ne_bytes()));
+        expect.extend([256_i16, 512].iter().flat_map(|n| n.to_ne_bytes()));
         assert_eq!(bytes, expect);
         assert_eq!(Record::new(&fields, &[], false).unwrap().size, 5);
         for wrong in [&[0, 8][..], &[2, 5], &[2], &[2, 8, 9]] {
