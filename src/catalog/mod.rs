@@ -17,6 +17,7 @@ use std::{
 use cdm::{Error, ErrorKind, Result, Source};
 use handlers::{
     Registry,
+    registry::Found,
     storage::{Object, Place},
 };
 use moka::future::Cache;
@@ -147,7 +148,14 @@ impl Catalog {
 
     async fn open_now(&self, name: &DatasetName, status: &Status) -> Result<Arc<dyn Source>> {
         let place = self.place(name)?;
-        let found = self.registry.find(&place).await?;
+        let found = match status.size {
+            Some(_) => self.registry.find(&place).await?,
+            // No object has a folder's name: asking for one would cost a request.
+            None => {
+                let mark = self.registry.mark_of(&place).await?;
+                mark.map(|(format, _)| Found { format, object: None })
+            }
+        };
         let found = found.ok_or_else(|| Error::not_found(format!("there is no dataset {name}")))?;
         if found.object.as_ref().is_some_and(|o| o.version.identity != status.version.identity) {
             return Err(Error::new(ErrorKind::Changed, format!("{name} changed while it was opened")));

@@ -209,7 +209,11 @@ impl Root {
 
     /// Whether the object at `path` may be looked at by its name.
     fn shows_file(&self, path: &str) -> bool {
-        self.single.is_some() || is_data_file(file_name(path))
+        match &self.single {
+            // Far away, a look at what the name says is a folder would be a request for nothing.
+            Some(single) => !(self.store.is_remote() && is_data_folder(single)),
+            None => is_data_file(file_name(path)),
+        }
     }
 
     pub(super) fn place(&self, path: &str, name: &DatasetName) -> Place {

@@ -322,6 +322,52 @@ fn settings_and_flags_say_how_a_store_is_reached() {
     assert!(code == 0 && out.contains("er/classic.nc"), "{out}{err}");
 }
 
+/// A Zarr group with consolidated metadata and an array of 4 x 6 in chunks of 2 x 3.
+fn write_zarr(write: impl Fn(&str, &[u8])) {
+    let array = r#"{"zarr_format":3,"node_type":"array","shape":[4,6],"data_type":"int32","fill_value":0,
+        "chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2,3]}},
+        "chunk_key_encoding":{"name":"default","configuration":{"separator":"/"}},
+        "codecs":[{"name":"bytes","configuration":{"endian":"little"}}],
+        "dimension_names":["t","x"],"attributes":{"units":"K"}}"#;
+    let group = format!(
+        r#"{{"zarr_format":3,"node_type":"group","attributes":{{}},"consolidated_metadata":
+        {{"kind":"inline","must_understand":false,"metadata":{{"v":{array}}}}}}}"#
+    );
+    write("zarr.json", group.as_bytes());
+    write("v/zarr.json", array.as_bytes());
+    for (t, x) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let values = (0..6).map(|i: i32| (t * 2 + i / 3) * 6 + x * 3 + i % 3 + 1);
+        write(&format!("v/c/{t}/{x}"), &values.flat_map(i32::to_le_bytes).collect::<Vec<u8>>());
+    }
+}
+
+fn check_zarr(server: &Server, name: &str) {
+    let answer = server.get(&format!("/opendap/{name}.dap?dap4.ce=/v"));
+    assert_eq!(answer.status, 200, "{} {}", answer.text(), server.log());
+    let parts = dap::dap4(&answer.body);
+    assert_eq!(dap::dap4_ints(&parts).take(24).collect::<Vec<i32>>(), (1..=24).collect::<Vec<i32>>());
+}
+
+#[test]
+fn a_folder_of_chunks_costs_one_request_for_each() {
+    let s3 = bucket(true);
+    write_zarr(|path, bytes| fs::write(s3.path(&format!("deep/group.zarr/{path}")), bytes).unwrap());
+    let server = serve(&s3, "s3://data", &[], &[("THALWEG_REMOTE_RECHECK", "1 h")]);
+    assert!(server.get("/catalog/deep/catalog.xml").text().contains("group.zarr"));
+    assert_eq!(s3.counts(), one("LIST", 1), "a name that ends like a dataset is one");
+    let description = server.get("/opendap/deep/group.zarr.dmr");
+    assert!(description.status == 200 && description.text().contains("units"), "{}", description.text());
+    let seen = s3.seen();
+    assert!(seen.len() <= 2 && seen.iter().all(|s| s.kind == "GET"), "{seen:#?}");
+    check_zarr(&server, "deep/group.zarr");
+    let seen = s3.seen();
+    assert_eq!(seen.len(), 4, "{seen:#?}");
+    assert!(seen.iter().all(|s| s.kind == "GET" && s.path.contains("/v/c/")), "{seen:#?}");
+
+    let alone = serve(&s3, "s3://data/deep/group.zarr", &[], &[]);
+    check_zarr(&alone, "group.zarr");
+}
+
 #[test]
 fn one_object_is_served_alone() {
     let s3 = bucket(true);
@@ -343,6 +389,12 @@ fn files_of_a_plain_web_server_are_read_by_name() {
     assert_eq!(server.get("/opendap/types.nc.dmr").status, 200);
     check_planes(&server.get(LAST_PLANE), 1, 15, 15);
     assert_eq!(server.get("/opendap/none.nc.dmr").status, 404);
+    write_zarr(|path, bytes| {
+        let path = dir.path().join("group.zarr").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    });
+    check_zarr(&server, "group.zarr");
     let page = server.get("/catalog/catalog.html");
     assert_eq!(page.status, 501, "{}", page.text());
     assert!(page.text().contains("ask for them by name"), "{}", page.text());

@@ -111,13 +111,9 @@ impl Shared {
         known: Option<&str>,
         at_most: u64,
     ) -> Result<(ObjectMeta, Range<u64>, Option<Bytes>), Failure> {
-        let about = match &range {
-            Some(GetRange::Bounded(range)) => range.end - range.start,
-            Some(GetRange::Suffix(len)) => *len,
-            _ => at_most,
-        };
+        let range = &range;
         self.calls
-            .make(about, || async {
+            .make(|coming| async move {
                 let options = GetOptions {
                     range: range.clone(),
                     if_none_match: known.map(str::to_owned),
@@ -128,6 +124,7 @@ impl Shared {
                 if range.end - range.start > at_most {
                     return Ok((meta, range, None));
                 }
+                coming.begins(range.end - range.start);
                 let bytes = answer.bytes().await?;
                 Ok((meta, range, Some(bytes)))
             })
@@ -143,7 +140,7 @@ impl Shared {
 
     async fn head(&self, key: &Path) -> Result<ObjectMeta, Failure> {
         let options = || GetOptions { head: true, ..GetOptions::default() };
-        self.calls.make(0, || async { Ok(self.store.get_opts(key, options()).await?.meta) }).await
+        self.calls.make(|_| async { Ok(self.store.get_opts(key, options()).await?.meta) }).await
     }
 
     /// A version of an object, and a piece of it, which is kept.
@@ -262,42 +259,40 @@ impl RemoteStore {
 impl Store for RemoteStore {
     async fn open(&self, path: &str, part: Part) -> Result<Option<(Object, Bytes)>> {
         let Some(key) = self.key(path) else { return Ok(None) };
-        if let Part::Head(len) = part {
-            let Some(known) = self.known(path).await? else { return Ok(None) };
-            let end = len.min(known.meta.size);
-            return self.part(path, &known, 0..end).await.map(Some);
-        }
         let wanted = |size: u64| match part {
+            Part::Head(len) => 0..len.min(size),
             Part::Tail(len) => size.saturating_sub(len)..size,
-            Part::Head(_) | Part::Whole { .. } => 0..size,
+            Part::Whole { .. } => 0..size,
         };
         // What is known already may be all that is wanted.
         match self.shared.looks.peek(path, self.recheck) {
             Some(None) => return Ok(None),
             Some(Some(known)) => {
                 let range = wanted(known.meta.size);
-                if let Some(bytes) = self.shared.extents.find(known.id, &range) {
-                    check_size(path, known.meta.size, part)?;
-                    return Ok(Some((self.object(path, &known), bytes)));
+                check_size(path, known.meta.size, part)?;
+                if range.is_empty() || self.shared.extents.find(known.id, &range).is_some() {
+                    return self.part(path, &known, range).await.map(Some);
                 }
             }
             None => {}
         }
         let (range, at_most) = match part {
             Part::Whole { at_most } => (None, at_most),
-            Part::Head(len) | Part::Tail(len) => (Some(GetRange::Suffix(len.max(1))), len.max(1)),
+            Part::Head(len) => (Some(GetRange::Bounded(0..len.max(1))), len.max(1)),
+            Part::Tail(len) => (Some(GetRange::Suffix(len.max(1))), len.max(1)),
         };
         match self.shared.get(&key, range, None, at_most).await {
             Ok((meta, range, Some(bytes))) => {
-                check_size(path, meta.size, part)?;
-                let kept = if matches!(part, Part::Tail(_)) { bytes.clone() } else { Bytes::new() };
+                let kept = if let Part::Whole { .. } = part { Bytes::new() } else { bytes.clone() };
                 let known = self.shared.know(meta, range.start, &kept);
+                // Of none, one was asked for: there is no range of none.
+                let bytes = if let Part::Head(0) | Part::Tail(0) = part { Bytes::new() } else { bytes };
                 Ok(Some((self.object(path, &known), bytes)))
             }
             Ok((meta, _, None)) => Err(super::larger(path, meta.size, at_most)),
             Err(e) => match e.reason {
                 Reason::Missing => Ok(None),
-                // Azure has no ranges from the end; no object of no bytes has a last one.
+                // Azure has no ranges from the end; an object of no bytes has no ranges at all.
                 Reason::Refused(Refusal::Range | Refusal::Suffix) => {
                     let Some(known) = self.known(path).await? else { return Ok(None) };
                     self.part(path, &known, wanted(known.meta.size)).await.map(Some)
@@ -315,7 +310,7 @@ impl Store for RemoteStore {
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let missing = || Error::not_found("there is no such folder");
         let key = self.key(folder).ok_or_else(missing)?;
-        let found = self.shared.calls.make(HEAD, || self.shared.store.list_with_delimiter(Some(&key))).await;
+        let found = self.shared.calls.make(|_| self.shared.store.list_with_delimiter(Some(&key))).await;
         let found = found.map_err(Failure::into_error)?;
         let child = |path: &Path| {
             let mut parts = path.prefix_match(&key)?;
@@ -391,6 +386,9 @@ mod tests {
         assert_eq!(whole.1, bytes);
         let larger = remote.open("a.nc", Part::Whole { at_most: size as u64 - 1 }).await.unwrap_err();
         assert_eq!(larger.kind(), ErrorKind::Corrupt);
+        for part in [Part::Head(0), Part::Tail(0)] {
+            assert_eq!(remote.open("a.nc", part).await.unwrap().unwrap().1.len(), 0);
+        }
         assert!(remote.open("b.nc", Part::Head(4)).await.unwrap().is_none());
         assert_eq!(remote.stat("a.nc").await.unwrap().unwrap().version, object.version);
         assert_eq!(remote.list("").await.unwrap().len(), 1);

@@ -68,11 +68,11 @@ impl RemoteObject {
     }
 
     async fn request(&self, range: Range<u64>) -> Result<Bytes, Failure> {
-        let wanted = range.end - range.start;
+        let (wanted, range) = (range.end - range.start, &range);
         let bytes = self
             .shared
             .calls
-            .make(wanted, || async {
+            .make(|coming| async move {
                 let options = GetOptions {
                     range: Some(GetRange::Bounded(range.clone())),
                     if_match: strong(self.meta.e_tag.as_ref()).cloned(),
@@ -82,6 +82,7 @@ impl RemoteObject {
                 if !same_version(&answer.meta, &self.meta) {
                     return Ok(None);
                 }
+                coming.begins(wanted);
                 answer.bytes().await.map(Some)
             })
             .await?;
