@@ -66,6 +66,19 @@ pub fn icechunk(data: &[u8]) {
     }
 }
 
+/// A TIFF file: its directories walked, and the beginning of every variable read. What does not begin as
+/// TIFF does becomes a directory's entries.
+pub fn geotiff(data: &[u8]) {
+    let mut bytes = data.to_vec();
+    if !bytes.starts_with(b"II*\0") && !bytes.starts_with(b"MM\0*") {
+        let count = u16::try_from(data.len() / 12).unwrap_or(u16::MAX);
+        let mut head = b"II*\0\x08\0\0\0".to_vec();
+        head.extend(count.to_le_bytes());
+        bytes.splice(0..0, head);
+    }
+    read_all(bytes);
+}
+
 /// The codecs of chunks.
 pub fn codecs(data: &[u8]) {
     let _ = handlers::chunked::codecs::fuzz::drive(data);

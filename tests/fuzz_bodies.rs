@@ -329,6 +329,11 @@ fn references() {
 }
 
 #[test]
+fn geotiff_files() {
+    check_binary(bodies::geotiff, ["predictor", "bigtiff"]);
+}
+
+#[test]
 fn chunks() {
     check_binary(bodies::codecs, ["cdf1", "odd"]);
 }

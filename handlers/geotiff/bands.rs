@@ -12,6 +12,9 @@ use super::metadata::Item;
 /// More bands than this are never variables of their own.
 const MOST_VARIABLES: u64 = 256;
 
+/// Values of all lists of the bands' items together.
+const MOST_LISTED: usize = 100_000;
+
 /// The metadata of one band.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Band {
@@ -68,8 +71,9 @@ impl Bands {
     pub(crate) fn attributes(&self) -> Attributes {
         let mut found = self.0.first().map(essence).unwrap_or_default();
         let mut names: Vec<&str> = Vec::new();
+        let most = (MOST_LISTED / self.0.len().max(1)).min(64);
         for (name, _) in self.0.iter().flat_map(|b| &b.others) {
-            if !names.contains(&name.as_str()) && names.len() < 64 {
+            if !names.contains(&name.as_str()) && names.len() < most {
                 names.push(name);
             }
         }

@@ -39,8 +39,9 @@ impl GridMapping {
             return Self { axes: Axes::Unknown, attributes: Vec::new() };
         };
         let mut attributes = Vec::new();
-        let projected = tree.find("PROJCS");
-        let geographic = tree.find("GEOGCS");
+        // A few systems of the register are in the second version of the text.
+        let projected = tree.find("PROJCS").or_else(|| tree.find("PROJCRS"));
+        let geographic = ["GEOGCS", "GEOGCRS", "BASEGEOGCRS", "GEODCRS"].iter().find_map(|k| tree.find(k));
         let axes = match (projected, geographic) {
             (Some(system), _) => {
                 let method = system.child("PROJECTION").map_or("", Node::name);
@@ -52,7 +53,8 @@ impl GridMapping {
                     None => tracing::debug!(method, "a projection that CF has no name for"),
                 }
                 attributes.push(Attribute::text("projected_crs_name", system.name()));
-                Axes::Projected(unit(system.child("UNIT")))
+                let length = ["UNIT", "LENGTHUNIT"].iter().find_map(|k| system.child(k));
+                Axes::Projected(unit(length.or_else(|| system.child("CS")?.child("LENGTHUNIT"))))
             }
             (None, Some(_)) => {
                 attributes.push(Attribute::text("grid_mapping_name", "latitude_longitude"));
@@ -89,7 +91,7 @@ fn figure(system: &Node) -> Vec<Attribute> {
     let mut found = vec![Attribute::text("geographic_crs_name", system.name())];
     if let Some(datum) = system.child("DATUM") {
         found.push(Attribute::text("horizontal_datum_name", datum.name()));
-        if let Some(ellipsoid) = datum.child("SPHEROID") {
+        if let Some(ellipsoid) = datum.child("SPHEROID").or_else(|| datum.child("ELLIPSOID")) {
             found.push(Attribute::text("reference_ellipsoid_name", ellipsoid.name()));
             if let (Some(major), Some(inverse)) = (ellipsoid.number(1), ellipsoid.number(2)) {
                 let minor = if inverse == 0.0 { major } else { major * (1.0 - 1.0 / inverse) };

@@ -181,13 +181,15 @@ impl Coding {
                     return Err(Error::unsupported(format!("JPEG of {bits} bit samples")));
                 }
                 let tables = directory.raw(tags::JPEG_TABLES).unwrap_or_default();
+                let tables = Bytes::copy_from_slice(&tables);
                 stages.push(Arc::new(Jpeg::new(tables, columns, samples, image.photometric == 6)));
             }
             8 | 32946 => stages.push(Arc::new(Deflate)),
             32773 => stages.push(Arc::new(PackBits)),
             34887 => {
+                // libtiff swaps the numbers of big-endian files before it gives them to LERC, so what LERC
+                // decodes is in the file's byte order still.
                 stages.push(Arc::new(Lerc::new(columns, samples, lerc_element(image.sample)?)));
-                big_endian = false;
                 match directory.uints(tags::LERC_PARAMETERS).and_then(|p| p.get(1).copied()).unwrap_or(0) {
                     0 => {}
                     1 => stages.push(Arc::new(Deflate)),
@@ -281,7 +283,12 @@ impl Table {
     fn new(image: &Image, tag: u16) -> Option<Self> {
         let value = image.directory.value(tag)?;
         let width = size_of(value.kind).filter(|_| matches!(value.kind, 3 | 4 | 13 | 16 | 18))?;
-        Some(Self { place: value.place.clone(), width, count: value.count })
+        let place = match &value.place {
+            // A copy, lest a few entries keep all that was read with them.
+            Place::Here(bytes) => Place::Here(Bytes::copy_from_slice(bytes)),
+            at @ Place::At(_) => at.clone(),
+        };
+        Some(Self { place, width, count: value.count })
     }
 
     /// The page of the table that entry `i` is on.

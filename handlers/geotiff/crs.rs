@@ -35,7 +35,7 @@ pub(crate) fn epsg(keys: &GeoKeys) -> Option<u16> {
 }
 
 fn from_register(code: u16) -> Option<String> {
-    crs_definitions::from_code(code).map(|found| found.wkt.to_owned())
+    crs_definitions::from_code(code).map(|found| found.wkt.to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Text inside of quotes.

@@ -216,9 +216,11 @@ async fn read(input: &mut Input, form: Form, at: u64, lazy: &[u16]) -> Result<(D
             let offset = form.uint(inline);
             if lazy.contains(&tag) {
                 input.at_hand(offset, len).map_or(Place::At(offset), Place::Here)
-            } else if len > LARGEST_VALUE || !tags::KNOWN.contains(&tag) {
+            } else if !tags::KNOWN.contains(&tag) {
                 // What nobody asks for need not be read.
                 continue;
+            } else if len > LARGEST_VALUE {
+                return Err(Error::unsupported(format!("tag {tag} of {len} bytes")));
             } else {
                 Place::Here(input.bytes(offset, len).await?)
             }

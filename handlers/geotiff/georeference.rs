@@ -35,7 +35,10 @@ impl Georeference {
             (_, _, [a, b, _, c, d, e, _, f, ..]) => Some([*c, *a, *b, *f, *d, *e]),
             _ => None,
         };
-        let transform = transform.filter(|t| t.iter().all(|n| n.is_finite())).map(|mut t| {
+        // Cells that are numbered are not positions: GDAL takes it for no transform, too.
+        let numbered = [0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let usable = |t: &Transform| t.iter().all(|n| n.is_finite()) && *t != numbered;
+        let transform = transform.filter(usable).map(|mut t| {
             let [_, a, b, _, d, e] = t;
             if half > 0.0 {
                 t[0] -= a * half + b * half;

@@ -185,8 +185,10 @@ impl Image {
         if self.planar { 1 } else { self.samples }
     }
 
+    /// What the decoded samples are.
     pub(crate) fn photometric_name(&self) -> &'static str {
         match self.photometric {
+            6 if self.compression() == 7 && self.together() == 3 => "RGB",
             0 => "MINISWHITE",
             1 => "MINISBLACK",
             2 => "RGB",

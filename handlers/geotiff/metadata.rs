@@ -50,7 +50,9 @@ pub(crate) fn items(text: &str) -> Result<Vec<Item>> {
                     if found.len() >= MOST_ITEMS {
                         return Err(Error::unsupported(format!("more than {MOST_ITEMS} metadata items")));
                     }
-                    found.push(item);
+                    // GDAL escapes values before it writes them as XML, which escapes them again.
+                    let value = quick_xml::escape::unescape(&item.value).map(Into::into);
+                    found.push(Item { value: value.unwrap_or(item.value.clone()), ..item });
                 }
             }
             Event::Text(part) => {
@@ -101,13 +103,13 @@ mod tests {
     #[test]
     fn items_of_images_and_bands() {
         let text = r#"<GDALMetadata>
-  <Item name="A">x &lt; &#233; <![CDATA[<y>]]></Item>
+  <Item name="A">x &lt; &#233; &amp;amp; <![CDATA[<y>]]></Item>
   <Item name="SCALE" sample="1" role="scale">0.1</Item>
   <Item name="E" domain="D"/>
   <Item name="S" domain="xml:X"><inner>1</inner></Item>
 </GDALMetadata>"#;
         let found = items(text).unwrap();
-        assert_eq!((found[0].name.as_str(), found[0].value.as_str()), ("A", "x < é <y>"));
+        assert_eq!((found[0].name.as_str(), found[0].value.as_str()), ("A", "x < é & <y>"));
         assert_eq!((found[1].sample, found[1].role.as_str()), (Some(1), "scale"));
         assert_eq!(found.last().unwrap().value, "");
     }

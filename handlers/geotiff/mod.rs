@@ -14,6 +14,8 @@ mod crs;
 mod directory;
 mod geokeys;
 mod georeference;
+#[cfg(test)]
+mod hostile_tests;
 mod image;
 mod input;
 mod metadata;

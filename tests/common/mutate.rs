@@ -18,12 +18,20 @@ pub struct Fixture {
 pub fn fixtures() -> Vec<Fixture> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("handlers");
     let mut found = Vec::new();
-    for folder in ["netcdf3/tests/data", "hdf5/testdata", "hdf5/format/testdata", "references/fixtures"] {
+    let folders = [
+        "netcdf3/tests/data",
+        "hdf5/testdata",
+        "hdf5/format/testdata",
+        "references/fixtures",
+        "geotiff/fixtures",
+        "zarr/fixtures",
+    ];
+    let endings = [".nc", ".h5", ".dmrpp", ".kerchunk.json", ".refs.json", ".tif", ".zip"];
+    for folder in folders {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let shown = path.to_string_lossy();
-            if [".nc", ".h5", ".dmrpp", ".kerchunk.json", ".refs.json"].iter().any(|end| shown.ends_with(end))
-            {
+            if endings.iter().any(|end| shown.ends_with(end)) {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
                 found.push(Fixture { name, bytes: fs::read(&path).unwrap() });
             }
