@@ -16,7 +16,7 @@ use futures::StreamExt;
 use handlers::{
     Registry,
     chunked::{Engine, EngineOptions},
-    storage::MemoryObject,
+    storage::{Entry, FileStatus, MemoryObject, Object, Part, Place, Store},
 };
 use http::HeaderMap;
 use thalweg::{
@@ -77,6 +77,69 @@ pub fn geotiff(data: &[u8]) {
         bytes.splice(0..0, head);
     }
     read_all(bytes);
+}
+
+/// A Zarr array: its metadata, a NUL, and the bytes that every chunk has.
+pub fn zarr(data: &[u8]) {
+    let (document, chunk) = match data.iter().position(|b| *b == 0) {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (data, &data[..0]),
+    };
+    let key = if document.windows(9).any(|w| w == b"node_type") { "zarr.json" } else { ".zarray" };
+    let store: Arc<dyn Store> = Arc::new(OneArray {
+        key,
+        document: bytes::Bytes::copy_from_slice(document),
+        chunk: bytes::Bytes::copy_from_slice(chunk),
+    });
+    let place = Place { store: Arc::clone(&store), path: "".into(), name: "fuzz".into() };
+    let keys = Arc::new(handlers::zarr::StoreKeys(store));
+    run(async {
+        let engine = registry().engine();
+        read_source(handlers::zarr::open(&place, keys, None, engine).await).await;
+    });
+}
+
+/// A Zarr hierarchy in a zip file.
+pub fn zip(data: &[u8]) {
+    let mut bytes = data.to_vec();
+    if !bytes.starts_with(b"PK\x03\x04") {
+        bytes.splice(0..0, *b"PK\x03\x04");
+    }
+    read_all(bytes);
+}
+
+/// One array whose chunks are all the same.
+#[derive(Debug)]
+struct OneArray {
+    key: &'static str,
+    document: bytes::Bytes,
+    chunk: bytes::Bytes,
+}
+
+#[async_trait::async_trait]
+impl Store for OneArray {
+    async fn open(&self, path: &str, part: Part) -> cdm::Result<Option<(Object, bytes::Bytes)>> {
+        let bytes = match path {
+            _ if path == self.key => &self.document,
+            "zarr.json" | ".zarray" | ".zgroup" | ".zattrs" | ".zmetadata" => return Ok(None),
+            _ => &self.chunk,
+        };
+        let size = bytes.len() as u64;
+        let cut = |n: u64| usize::try_from(n).unwrap();
+        let read = match part {
+            Part::Head(len) => bytes.slice(..cut(len.min(size))),
+            Part::Tail(len) => bytes.slice(cut(size - len.min(size))..),
+            Part::Whole { at_most } if size > at_most => return Err(cdm::Error::corrupt("too large")),
+            Part::Whole { .. } => bytes.clone(),
+        };
+        Ok(Some((MemoryObject::object(path, bytes.clone()), read)))
+    }
+    async fn stat(&self, _: &str) -> cdm::Result<Option<FileStatus>> {
+        Ok(None)
+    }
+    async fn list(&self, _: &str) -> cdm::Result<Vec<Entry>> {
+        Ok(Vec::new())
+    }
 }
 
 /// The codecs of chunks.
@@ -182,33 +245,39 @@ fn dataset() -> Arc<dyn Source> {
     Arc::clone(source) as Arc<dyn Source>
 }
 
+fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| Registry::new(Arc::new(Engine::new(EngineOptions::default()))))
+}
+
 fn read_all(bytes: Vec<u8>) {
+    run(async { read_source(registry().open(MemoryObject::object("fuzz", bytes)).await).await });
+}
+
+/// The beginning of every variable of what was opened.
+async fn read_source(opened: cdm::Result<Arc<dyn Source>>) {
     const MOST_BYTES: usize = 64 << 10;
     const MOST_VARIABLES: usize = 50;
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    let registry = REGISTRY.get_or_init(|| Registry::new(Arc::new(Engine::new(EngineOptions::default()))));
-    run(async {
-        let source = match registry.open(MemoryObject::object("fuzz", bytes)).await {
-            Ok(source) => source,
-            Err(e) => {
-                assert_ne!(e.kind(), ErrorKind::Internal, "{e}");
-                return;
+    let source = match opened {
+        Ok(source) => source,
+        Err(e) => {
+            assert_ne!(e.kind(), ErrorKind::Internal, "{e}");
+            return;
+        }
+    };
+    for (name, variable) in source.dataset().variables().take(MOST_VARIABLES) {
+        let mut blocks = source.read(&name, &Selection::all(&variable.shape()));
+        let mut len = 0;
+        while let Some(block) = blocks.next().await {
+            match block {
+                Ok(block) => len += block.byte_len(),
+                Err(e) => assert_ne!(e.kind(), ErrorKind::Internal, "{name}: {e}"),
             }
-        };
-        for (name, variable) in source.dataset().variables().take(MOST_VARIABLES) {
-            let mut blocks = source.read(&name, &Selection::all(&variable.shape()));
-            let mut len = 0;
-            while let Some(block) = blocks.next().await {
-                match block {
-                    Ok(block) => len += block.byte_len(),
-                    Err(e) => assert_ne!(e.kind(), ErrorKind::Internal, "{name}: {e}"),
-                }
-                if len > MOST_BYTES {
-                    break;
-                }
+            if len > MOST_BYTES {
+                break;
             }
         }
-    });
+    }
 }
 
 /// Runs `work` on a runtime of this thread.

@@ -334,6 +334,48 @@ fn geotiff_files() {
 }
 
 #[test]
+fn zipped_zarr_hierarchies() {
+    check_binary(bodies::zip, ["types_v3.zarr", "sharded.zarr"]);
+}
+
+#[test]
+fn zarr_arrays() {
+    check(
+        "zarr",
+        bodies::zarr,
+        &[
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"zarr_format\":3",
+            "\"node_type\":\"array\"",
+            "\"shape\":",
+            "\"chunks\":",
+            "\"dtype\":",
+            "\"<f4\"",
+            "\"|S3\"",
+            "\"fill_value\":",
+            "\"codecs\":",
+            "\"configuration\":",
+            "\"sharding_indexed\"",
+            "null",
+            "NaN",
+            "0",
+            "-1",
+            "1e400",
+            "18446744073709551615",
+            "\"",
+            "\\",
+            "\u{0}",
+            "é",
+        ],
+    );
+}
+
+#[test]
 fn chunks() {
     check_binary(bodies::codecs, ["cdf1", "odd"]);
 }

@@ -107,11 +107,14 @@ fn all_attributes(node: &Node, kind: &Kind, fill: Option<Vec<u8>>) -> Attributes
                 all.set(Attribute::text("calendar", "proleptic_gregorian"));
             }
         }
+    } else if *kind == Kind::Bool {
+        // A truth value cannot be missing, and to xarray this says that the numbers are truth values.
+        all.set(Attribute::text("dtype", "bool"));
     } else if let Some(fill) = stored.or(own) {
         all.set(fill);
     }
     for attribute in &attributes(&node.attributes, Some(kind)) {
-        let made = matches!(&*attribute.name, "_FillValue" | "units" | "calendar");
+        let made = matches!(&*attribute.name, "_FillValue" | "units" | "calendar" | "dtype");
         if !made || all.get(&attribute.name).is_none() {
             all.set(attribute.clone());
         }

@@ -38,8 +38,8 @@ pub(super) fn attributes(json: &Json, kind: Option<&Kind>) -> Attributes {
             "_FillValue" | "missing_value" => kind.and_then(|k| of_kind(name, k, value)),
             _ => None,
         };
-        let typed = || declared.and_then(|d| declared_type(name, d, value));
-        all.set(of_variable.or_else(typed).unwrap_or_else(|| plain(name, value)));
+        let as_declared = || declared.and_then(|d| declared_type(name, d, value));
+        all.set(of_variable.or_else(as_declared).unwrap_or_else(|| plain(name, value)));
     }
     all
 }
@@ -56,12 +56,11 @@ pub(super) fn from_stored(name: &str, kind: &Kind, stored: Vec<u8>) -> Option<At
     match data_type {
         DataType::Structure(_) | DataType::Opaque(_) => None,
         DataType::String => {
-            let text = match kind {
-                Kind::AnyText => String::from_utf8_lossy(&stored).into_owned(),
-                _ => {
-                    let block = StoredElements(kind.clone()).decode(stored.into()).ok()?;
-                    String::from_utf8_lossy(block.elements().next()?).into_owned()
-                }
+            let text = if *kind == Kind::AnyText {
+                String::from_utf8_lossy(&stored).into_owned()
+            } else {
+                let block = StoredElements(kind.clone()).decode(stored.into()).ok()?;
+                String::from_utf8_lossy(block.elements().next()?).into_owned()
             };
             Some(Attribute::strings(name, &[text]))
         }

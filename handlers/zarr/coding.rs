@@ -63,7 +63,7 @@ fn unsupported(codec: &str) -> Error {
 pub(super) fn v2(document: &Json, kind: Kind, chunk_shape: &[u64]) -> Result<Coding> {
     let mut build = Build::new(kind, chunk_shape);
     match document.member("order").and_then(Json::text) {
-        Some("F") => build.transpose((0..chunk_shape.len()).rev().collect())?,
+        Some("F") => build.transpose(&(0..chunk_shape.len()).rev().collect::<Vec<_>>())?,
         Some("C") | None => {}
         Some(other) => return Err(Error::corrupt(format!("the order {other:?}"))),
     }
@@ -138,13 +138,13 @@ impl Build {
     }
 
     /// Axis `i` of the result is axis `by[i]` of what there is.
-    fn transpose(&mut self, by: Vec<usize>) -> Result<()> {
+    fn transpose(&mut self, by: &[usize]) -> Result<()> {
         let shape: Option<Vec<u64>> =
             self.order.iter().map(|axis| self.chunk_shape.get(*axis).copied()).collect();
         let shape = shape.ok_or_else(|| Error::internal("an order of other axes"))?;
         // Checks that it is a permutation, also where nothing has to be moved.
         let size = self.element_size();
-        let codec = Transpose::new(&shape, &by, size.unwrap_or(1))?;
+        let codec = Transpose::new(&shape, by, size.unwrap_or(1))?;
         if size.is_some() && shape.iter().filter(|n| **n > 1).count() > 1 {
             self.stages.push(Arc::new(codec));
         }
@@ -188,7 +188,7 @@ impl Build {
         match name {
             "transpose" => {
                 let rank = self.order.len();
-                let by = match settings.member("order") {
+                let by: Vec<usize> = match settings.member("order") {
                     Some(Json::Text(order)) if order == "C" => return Ok(()),
                     Some(Json::Text(order)) if order == "F" => (0..rank).rev().collect(),
                     Some(Json::List(axes)) => {
@@ -198,7 +198,7 @@ impl Build {
                     }
                     _ => return Err(Error::corrupt("no order")),
                 };
-                return self.transpose(by);
+                return self.transpose(&by);
             }
             "bytes" | "endian" => {
                 if let Some(endian) = settings.member("endian").and_then(Json::text) {
@@ -296,7 +296,7 @@ impl Build {
         let order = std::mem::replace(&mut self.order, (0..rank).collect());
         self.stages.clear();
         if order.iter().enumerate().any(|(i, axis)| i != *axis) {
-            self.transpose(order)?;
+            self.transpose(&order)?;
         }
         self.framed = false;
         let codecs = settings.member("codecs").and_then(Json::list);

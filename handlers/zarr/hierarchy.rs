@@ -241,11 +241,13 @@ pub(super) fn consolidated_v2(document: &Json) -> Result<Vec<Node>> {
     let attributes: std::collections::HashMap<&str, &Json> = metadata
         .members()
         .iter()
-        .filter_map(|(key, value)| Some((split(key).filter(|(_, n)| *n == ".zattrs")?.0, value)))
+        .map(|(key, value)| (split(key), value))
+        .filter(|((_, name), _)| *name == ".zattrs")
+        .map(|((path, _), value)| (path, value))
         .collect();
     let mut nodes = Vec::new();
     for (key, value) in metadata.members() {
-        let Some((path, name)) = split(key) else { continue };
+        let (path, name) = split(key);
         if name == ".zarray" || name == ".zgroup" {
             let attributes = attributes.get(path).map_or(Json::Object(Vec::new()), |a| (*a).clone());
             nodes.push(Node {
@@ -266,9 +268,9 @@ pub(super) fn consolidated_v2(document: &Json) -> Result<Vec<Node>> {
 }
 
 /// A key as a path and what is kept there: `a/b/.zarray`, `.zgroup`.
-fn split(key: &str) -> Option<(&str, &str)> {
+fn split(key: &str) -> (&str, &str) {
     let key = key.trim_start_matches('/');
-    Some(key.rsplit_once('/').unwrap_or(("", key)))
+    key.rsplit_once('/').unwrap_or(("", key))
 }
 
 /// A path that is one: no component is empty or leads elsewhere.

@@ -177,14 +177,13 @@ impl Shards {
             return Ok(found);
         }
         let (body, stored) = origin.read(level).await?;
-        let index = match &body {
-            Body::Absent => Bytes::new(),
-            _ => {
-                let plain = level.counts.iter().product::<u64>().saturating_mul(16);
-                let len = usize::try_from(plain)
-                    .map_err(|e| Error::unsupported("an index of that length").with_source(e))?;
-                level.index_pipeline.decode(stored, len, 0).within(|| "its index")?
-            }
+        let index = if matches!(body, Body::Absent) {
+            Bytes::new()
+        } else {
+            let plain = level.counts.iter().product::<u64>().saturating_mul(16);
+            let len = usize::try_from(plain)
+                .map_err(|e| Error::unsupported("an index of that length").with_source(e))?;
+            level.index_pipeline.decode(stored, len, 0).within(|| "its index")?
         };
         // An absent shard may be written at any time: it is asked for again.
         if !matches!(body, Body::Absent) {

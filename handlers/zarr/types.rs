@@ -84,14 +84,13 @@ impl Kind {
     /// Bytes of one stored element; `None` when they differ.
     pub(super) fn size(&self) -> Option<usize> {
         Some(match self {
-            Self::Number { size, .. } => *size,
+            Self::Number { size, .. } | Self::Record { size, .. } => *size,
             Self::Bool | Self::Char => 1,
             Self::Half { .. } | Self::Brain { .. } => 2,
             Self::Complex { part, .. } => part * 2,
             Self::Text { len } | Self::Raw { len } => *len,
             Self::Wide { len, .. } => len * 4,
             Self::Time(_) => 8,
-            Self::Record { size, .. } => *size,
             Self::AnyText | Self::AnyBytes => return None,
         })
     }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Bitshuffle, Blosc, Blosc2, Bzip2, Codec, Compression, Deflate, Fletcher32, Lz4, Lzf, NBit, ScaleOffset,
-    Shuffle, Szip, Zstd, bytes_in::Cursor,
+    AsType, Bitshuffle, Blosc, Blosc2, Bzip2, Checksum, Codec, Compression, Deflate, Delta, FixedScaleOffset,
+    Fletcher32, Gzip, Lz4, Lzf, NBit, NumberClass, NumberFormat, PackBits, ScaleOffset, Shuffle, SizedLz4,
+    Sum, Szip, Transpose, Xz, Zstd, bytes_in::Cursor,
 };
 
 /// Codecs that [`drive`] knows: the first byte of its input modulo this chooses one.
-pub const CODECS: u8 = 15;
+pub const CODECS: u8 = 24;
 
 /// Decodes what `bytes` describe, twice: to a length the bytes name and to whatever comes. Returns the
 /// codec's name and whether decoding succeeded, or `None` when the bytes describe nothing.
@@ -56,6 +57,37 @@ fn codec(choice: u8, parameters: &[u32]) -> Option<Arc<dyn Codec>> {
         11 => Arc::new(Blosc2),
         12 => Arc::new(bitshuffle(Compression::None)?),
         13 => Arc::new(bitshuffle(Compression::Lz4)?),
-        _ => Arc::new(bitshuffle(Compression::Zstd)?),
+        14 => Arc::new(bitshuffle(Compression::Zstd)?),
+        15 => Arc::new(Gzip),
+        16 => Arc::new(SizedLz4),
+        17 => Arc::new(Xz),
+        18 => Arc::new(PackBits),
+        19 => {
+            let sum = [Sum::Crc32c, Sum::Crc32, Sum::Adler32].into_iter().nth(size(0) % 3)?;
+            Arc::new(Checksum { sum, first: parameter(1) % 2 == 0 })
+        }
+        20 => {
+            let shape: Vec<u64> = parameters.iter().take(3).map(|n| u64::from(*n)).collect();
+            let order: Vec<usize> =
+                parameters.iter().skip(3).take(3).filter_map(|n| usize::try_from(*n).ok()).collect();
+            Arc::new(Transpose::new(&shape, &order, size(6)).ok()?)
+        }
+        21 => Arc::new(Delta::new(number(parameter(0)), number(parameter(1))).ok()?),
+        22 => {
+            let (scale, offset) = (f64::from(parameter(2)), f64::from(parameter(3)));
+            Arc::new(FixedScaleOffset::new(number(parameter(0)), number(parameter(1)), scale, offset).ok()?)
+        }
+        _ => Arc::new(AsType::new(number(parameter(0)), number(parameter(1))).ok()?),
     })
+}
+
+/// Any format of numbers, sizes that there are none of included.
+fn number(choice: u32) -> NumberFormat {
+    let class = match choice % 3 {
+        0 => NumberClass::Signed,
+        1 => NumberClass::Unsigned,
+        _ => NumberClass::Float,
+    };
+    let size = usize::try_from(choice / 3 % 10).unwrap_or(0);
+    NumberFormat { class, size, big_endian: (choice / 30).is_multiple_of(2) }
 }
