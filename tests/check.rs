@@ -25,13 +25,22 @@ fn check(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 /// The examples, without the script that makes them.
 fn examples() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(EXAMPLES).unwrap() {
+    copy(Path::new(EXAMPLES), dir.path());
+    fs::remove_file(dir.path().join("make.py")).unwrap();
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e != "py") {
-            fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
         }
     }
-    dir
 }
 
 #[test]
@@ -48,10 +57,10 @@ fn each_problem_has_its_consequence_and_its_fix() {
         fix: write it with chunks of 1 to 16 MiB (nccopy -c, h5repack -l CHUNK)
     warning: disordered.nc /time: it is the coordinate of its dimension, and its values do not run in one direction (index 2)
         consequence: clients that look up an index by value (nearest, ranges of time or place) fail or find the wrong one
-        fix: sort the data along this dimension, or fill in the values (ncap2, xarray sortby)
+        fix: sort the data along this dimension, give every place a value, or choose another _FillValue (ncap2, xarray sortby)
     warning: disordered.nc /lat: it is the coordinate of its dimension, and has no value at index 1
         consequence: clients that look up an index by value (nearest, ranges of time or place) fail or find the wrong one
-        fix: sort the data along this dimension, or fill in the values (ncap2, xarray sortby)
+        fix: sort the data along this dimension, give every place a value, or choose another _FillValue (ncap2, xarray sortby)
     warning: disordered.nc /air: its attribute coordinates names what is not there: depth
         consequence: clients that follow the CF conventions do not know where its values are
         fix: add the variable, or correct the attribute (ncatted -a)
@@ -60,14 +69,14 @@ fn each_problem_has_its_consequence_and_its_fix() {
         fix: write it again with a compression and a type that are served (of HDF5: h5repack -f GZIP=4)
     error: outside.h5 /outside: the data are in other files (external storage), which are not opened
         consequence: it is listed, and reading these values fails with 403 Forbidden; the rest of the dataset is served
-        fix: store the values in the dataset itself, or refer to nothing outside of the served folder
+        fix: store the values in the dataset itself, or beside it in the served folder; chunk references may also lead to the places in references.allow
     warning: types.h5: names with characters that have a meaning in a URL or lie outside ASCII: /naïve name
         consequence: such characters are percent-encoded in requests, outside ASCII DAP2 clients see _uXXXX_ instead, and some clients cannot ask for them at all
         fix: rename them with letters, digits and _ . - + @ (ncrename -v, h5py move)
     warning: types.h5: DAP2 has no form for /bytes (Opaque), /counter (Int64)
         consequence: DAP2 clients do not see it; DAP4 clients do
         fix: read it with DAP4, or store it as what DAP2 has: integers of 8 to 32 bits, floats, strings
-    6 datasets, 9 problems
+    7 datasets, 9 problems
     "#);
 }
 
@@ -81,7 +90,7 @@ fn json_says_the_same() {
     assert_eq!(code, 1);
     insta::assert_snapshot!(json, @r#"
     {
-      "datasets": 3,
+      "datasets": 4,
       "problems": [
         {
           "level": "warning",
@@ -89,7 +98,7 @@ fn json_says_the_same() {
           "variable": "/time",
           "what": "it is the coordinate of its dimension, and its values do not run in one direction (index 2)",
           "consequence": "clients that look up an index by value (nearest, ranges of time or place) fail or find the wrong one",
-          "fix": "sort the data along this dimension, or fill in the values (ncap2, xarray sortby)"
+          "fix": "sort the data along this dimension, give every place a value, or choose another _FillValue (ncap2, xarray sortby)"
         },
         {
           "level": "warning",
@@ -97,7 +106,7 @@ fn json_says_the_same() {
           "variable": "/lat",
           "what": "it is the coordinate of its dimension, and has no value at index 1",
           "consequence": "clients that look up an index by value (nearest, ranges of time or place) fail or find the wrong one",
-          "fix": "sort the data along this dimension, or fill in the values (ncap2, xarray sortby)"
+          "fix": "sort the data along this dimension, give every place a value, or choose another _FillValue (ncap2, xarray sortby)"
         },
         {
           "level": "warning",
@@ -126,6 +135,7 @@ fn good_files_are_not_blamed() {
     fs::create_dir(dir.path().join("sub")).unwrap();
     fs::copy(format!("{EXAMPLES}/good.nc"), dir.path().join("good.nc")).unwrap();
     fs::write(dir.path().join("sub/deflate.h5"), DEFLATE).unwrap();
+    copy(&Path::new(EXAMPLES).join("shards.zarr"), &dir.path().join("sub/shards.zarr"));
     fs::write(dir.path().join("classic.nc"), CLASSIC).unwrap();
     let empty = include_bytes!("../handlers/netcdf3/tests/data/cdf1_no_records.nc");
     fs::write(dir.path().join("no_records.nc"), empty).unwrap();
@@ -133,7 +143,7 @@ fn good_files_are_not_blamed() {
     fs::write(dir.path().join("README.txt"), "text").unwrap();
     fs::write(dir.path().join("sub/.hidden.nc"), "not shown").unwrap();
     for arguments in [&["."][..], &["--deep", "."]] {
-        assert_eq!(check(dir.path(), arguments), (0, "4 datasets, 0 problems\n".to_owned(), String::new()));
+        assert_eq!(check(dir.path(), arguments), (0, "5 datasets, 0 problems\n".to_owned(), String::new()));
     }
     let (code, json, _) = check(dir.path(), &["--json", "good.nc"]);
     let report: Value = serde_json::from_str(&json).unwrap();
@@ -188,6 +198,49 @@ fn damage_between_the_ends_is_found_by_reading_everything() {
     assert_eq!(code, 1);
     assert!(text.starts_with("error: damaged.h5 /v: chunk "), "{text}");
     assert!(text.ends_with("1 dataset, 1 problem\n"), "{text}");
+}
+
+#[test]
+fn damaged_shards_are_found() {
+    let whole = fs::read(format!("{EXAMPLES}/shards.zarr/v/c/1")).unwrap();
+    let mut flipped = whole.clone();
+    flipped[2] ^= 1;
+    for (damaged, why) in [(&whole[..whole.len() - 10], "truncated"), (&flipped, "a wrong checksum")] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&Path::new(EXAMPLES).join("shards.zarr"), &dir.path().join("s.zarr"));
+        fs::write(dir.path().join("s.zarr/v/c/1"), damaged).unwrap();
+        assert_eq!(check(dir.path(), &["."]).0, 0, "{why}: the shards of the first and last value are whole");
+        let (code, text, _) = check(dir.path(), &["--deep", "."]);
+        assert_eq!(code, 1, "{why}");
+        assert!(text.starts_with("error: s.zarr /v: "), "{why}: {text}");
+    }
+}
+
+#[test]
+fn references_that_lead_nowhere_or_outside_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("served")).unwrap();
+    for (name, target) in
+        [("outside", "../secret.bin"), ("lost", "lost.bin"), ("far", "http://127.0.0.1:1/x")]
+    {
+        let array = r#"{\"zarr_format\":2,\"shape\":[1],\"chunks\":[1],\"dtype\":\"<f8\",\"compressor\":null,\"fill_value\":0,\"order\":\"C\",\"filters\":null}"#;
+        let text = format!(
+            r#"{{"version":1,"refs":{{".zgroup":"{{\"zarr_format\":2}}","v/.zarray":"{array}","v/0":["{target}",0,8]}}}}"#
+        );
+        fs::write(dir.path().join(format!("served/{name}.refs.json")), text).unwrap();
+    }
+    fs::write(dir.path().join("secret.bin"), [1; 8]).unwrap();
+    let (code, json, _) = check(dir.path(), &["--json", "served"]);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let told: Vec<_> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["level"].as_str().unwrap(), p["dataset"].as_str().unwrap(), p["variable"].as_str()))
+        .collect();
+    let error = |name| ("error", name, Some("/v"));
+    let expected = [error("far.refs.json"), error("lost.refs.json"), error("outside.refs.json")];
+    assert_eq!((code, told.as_slice()), (1, &expected[..]), "{json}");
 }
 
 #[test]

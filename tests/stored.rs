@@ -218,3 +218,35 @@ fn dmrpp_names_every_chunk() {
     let text = server.get("/opendap/records.nc.dmrpp").text();
     assert_eq!(text.matches("<dmrpp:chunk ").count(), 10);
 }
+
+/// References that lie beside their file are a dataset of the same values.
+#[test]
+fn references_can_be_served_again() {
+    let dir = folder();
+    let server = Server::start(dir.path(), &[], &[]);
+    for (name, shape) in [("fixed.nc", [6_u64, 300, 500]), ("records.nc", [5, 30, 40])] {
+        let whole = server.get(&format!("/opendap/{name}.dods?v"));
+        let values =
+            &whole.body[whole.body.len() - usize::try_from(shape.iter().product::<u64>() * 4).unwrap()..];
+        for suffix in ["dmrpp", "kerchunk.json"] {
+            let text = server.get(&format!("/opendap/{name}.{suffix}")).text();
+            let beside = text.replace("http://h/files/", "");
+            assert_ne!(text, beside, "{name}.{suffix} names the file");
+            fs::write(dir.path().join(format!("copy_of_{name}.{suffix}")), beside).unwrap();
+            let again = server.get(&format!("/opendap/copy_of_{name}.{suffix}.dods?v"));
+            assert_eq!(again.status, 200, "{name}.{suffix}: {}", again.head);
+            assert!(again.body.ends_with(values), "{name}.{suffix}");
+        }
+    }
+    for suffix in ["dmrpp", "kerchunk.json"] {
+        let text = server.get(&format!("/opendap/sub/deflate%20h5.h5.{suffix}")).text();
+        let beside = text.replace("http://h/files/sub/deflate%20h5.h5", "deflate h5.h5");
+        fs::write(dir.path().join(format!("sub/copy.{suffix}")), beside).unwrap();
+        for chunk in ["v/0.0.0", "v/6.4.4", "v/c/3/0/4"] {
+            let stored = server.get(&format!("/zarr/sub/deflate%20h5.h5/{chunk}"));
+            let again = server.get(&format!("/zarr/sub/copy.{suffix}/{chunk}"));
+            assert_eq!(again.status, 200, "{suffix} {chunk}: {}", again.text());
+            assert!(again.body == stored.body, "{suffix} {chunk}");
+        }
+    }
+}

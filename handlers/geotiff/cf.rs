@@ -195,7 +195,7 @@ fn projection(system: &Node, method: &str) -> Option<(&'static str, Vec<Attribut
             vec![
                 one(ORIGIN_LONGITUDE),
                 floats("latitude_of_projection_origin", &[0.0]),
-                one(("perspective_point_height", &["satellite_height"])),
+                one(("perspective_point_height", &["satellite_height", "height"])),
                 Attribute::text("sweep_angle_axis", "y"),
             ],
         ),

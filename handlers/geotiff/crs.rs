@@ -16,8 +16,12 @@ const VERBATIM: &str = "ESRI PE String = ";
 
 /// The system's text; `None` when the keys do not tell one that is known here.
 pub(crate) fn well_known_text(keys: &GeoKeys) -> Option<String> {
-    let model = keys.code(MODEL_TYPE).unwrap_or_else(|| {
-        if keys.code(PROJECTED_CRS).is_some() { 1 } else { 2 * u16::from(keys.code(GEODETIC_CRS).is_some()) }
+    let model = keys.registered(MODEL_TYPE).unwrap_or_else(|| {
+        if keys.code(PROJECTED_CRS).is_some() || keys.text(PROJECTED_CITATION).is_some() {
+            1
+        } else {
+            2 * u16::from(keys.code(GEODETIC_CRS).is_some())
+        }
     });
     match model {
         1 => keys.registered(PROJECTED_CRS).and_then(from_register).or_else(|| projected(keys)),

@@ -84,19 +84,7 @@ struct JsonKeys(Arc<ReferenceStore>);
 #[async_trait]
 impl ChunkKeys for JsonKeys {
     async fn locate(&self, keys: &[String]) -> Result<Vec<Option<ChunkLocation>>> {
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            let location = match self.0.locate(key).await? {
-                // VirtualiZarr leaves the index of a scalar's chunk out.
-                None => match key.strip_suffix('0').filter(|rest| rest.is_empty() || rest.ends_with('/')) {
-                    Some(rest) => self.0.locate(rest).await?,
-                    None => None,
-                },
-                some => some,
-            };
-            found.push(location);
-        }
-        Ok(found)
+        self.0.locate(keys).await
     }
 }
 
@@ -106,11 +94,7 @@ struct ParquetKeys(ParquetReferences);
 #[async_trait]
 impl ChunkKeys for ParquetKeys {
     async fn locate(&self, keys: &[String]) -> Result<Vec<Option<ChunkLocation>>> {
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            found.push(self.0.locate(key).await?);
-        }
-        Ok(found)
+        self.0.locate(keys).await
     }
 }
 

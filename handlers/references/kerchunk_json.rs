@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose};
@@ -311,7 +312,7 @@ impl Generator {
         templates: &Templates,
         made: &mut u64,
         entries: &mut BTreeMap<Box<str>, Reference>,
-        targets: &mut Vec<Box<str>>,
+        targets: &mut Vec<Arc<str>>,
     ) -> Result<()> {
         let range = match (&self.offset, &self.length) {
             (Some(offset), Some(len)) => Some((offset, len)),

@@ -15,7 +15,7 @@ use cdm::{Error, ErrorKind, Result, ResultExt};
 
 use super::{
     parquet_file::{self, Row, Rows},
-    targets::Targets,
+    targets::{Targets, Wanted},
 };
 use crate::{
     chunked::ChunkLocation,
@@ -118,19 +118,27 @@ impl ParquetReferences {
         Self { place, metadata, targets, loaded: Mutex::default() }
     }
 
-    /// Where the bytes of `key` are; `None` for a chunk that was never written, and for no chunk's key.
+    /// Where the bytes of each key are; `None` for a chunk that was never written, and for no chunk's key.
     ///
     /// # Errors
     /// As [`Targets::locate`]; `Corrupt` when the file of references is; `Changed` when it is another now.
-    pub(crate) async fn locate(&self, key: &str) -> Result<Option<ChunkLocation>> {
+    pub(crate) async fn locate(&self, keys: &[String]) -> Result<Vec<Option<ChunkLocation>>> {
+        let mut wanted = Vec::with_capacity(keys.len());
+        for key in keys {
+            wanted.push((key.as_str(), self.wanted(key).await?));
+        }
+        self.targets.locate_all(&wanted).await
+    }
+
+    async fn wanted(&self, key: &str) -> Result<Option<Wanted>> {
         let Some((field, position)) = self.metadata.position(key) else { return Ok(None) };
         let record = position / self.metadata.record_size;
         let Some(rows) = self.rows(field, record).await? else { return Ok(None) };
-        match rows.get(position % self.metadata.record_size) {
-            Row::Missing => Ok(None),
-            Row::Inline(bytes) => Ok(Some(ChunkLocation::Encoded(bytes.clone()))),
-            Row::Target { path, range } => self.targets.locate(path, range, 0).await.within(|| key).map(Some),
-        }
+        Ok(match rows.get(position % self.metadata.record_size) {
+            Row::Missing => None,
+            Row::Inline(bytes) => Some(Wanted::Inline(bytes.clone())),
+            Row::Target { path, range } => Some(Wanted::Target { path: Arc::clone(path), range }),
+        })
     }
 
     async fn rows(&self, field: &str, record: u64) -> Result<Option<Arc<Rows>>> {

@@ -151,7 +151,9 @@ impl Footer {
             // row_groups: columns (ColumnChunk with its ColumnMetaData), and the number of rows.
             ([4], Event::Item) => self.groups.push(0),
             ([4, 3], Event::Number(rows)) => {
-                self.groups.iter_mut().next_back().into_iter().for_each(|n| *n = rows)
+                if let Some(last) = self.groups.last_mut() {
+                    *last = rows;
+                }
             }
             ([4, 1], Event::Item) => {
                 let group = self.groups.len().saturating_sub(1);
@@ -204,7 +206,7 @@ impl Rows {
         let (mut offsets, mut sizes) = (offsets.into_iter().flatten(), sizes.into_iter().flatten());
         for _ in 0..rows {
             let (path, raw) = (text(next(&mut paths))?, text(next(&mut raw))?);
-            let (offset, size) = (number(next(&mut offsets))?, number(next(&mut sizes))?);
+            let (offset, size) = (number(next(&mut offsets).as_ref())?, number(next(&mut sizes).as_ref())?);
             // Inline bytes win, as in fsspec.
             let row = match (raw, path) {
                 // What is kept must not keep the page it was in.
@@ -243,11 +245,11 @@ fn text(cell: Option<Cell>) -> Result<Option<Bytes>> {
     }
 }
 
-fn number(cell: Option<Cell>) -> Result<u64> {
+fn number(cell: Option<&Cell>) -> Result<u64> {
     match cell {
         None => Ok(0),
         Some(Cell::Number(n)) => {
-            u64::try_from(n).map_err(|e| damaged("it has a negative offset or size").with_source(e))
+            u64::try_from(*n).map_err(|e| damaged("it has a negative offset or size").with_source(e))
         }
         Some(_) => Err(damaged("the column offset or size does not hold integers")),
     }
@@ -266,8 +268,7 @@ mod tests {
     #[test]
     fn damage_is_refused_or_read() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("references/fixtures");
-        let names =
-            ["combined.parq/ice", "pyarrow.parquet/sst", "virtualizarr.parq/sst", "combined.parq/code"];
+        let names = ["combined.parq/ice", "pyarrow.parquet/sst", "virtualizarr.parq/sst"];
         let rounds = std::env::var("THALWEG_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
         let (mut read_anyway, mut refused) = (0, 0);
         for (i, name) in names.iter().enumerate() {

@@ -2,13 +2,13 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use std::{collections::BTreeMap, fmt, ops::Bound};
+use std::{collections::BTreeMap, fmt, ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cdm::{Error, Result, ResultExt, Version};
+use cdm::{Error, Result, Version};
 
-use super::targets::Targets;
+use super::targets::{Targets, Wanted};
 use crate::{
     chunked::ChunkLocation,
     storage::{Entry, EntryKind, FileStatus, MemoryObject, Object, Part, Store},
@@ -31,7 +31,7 @@ pub(crate) struct References {
     /// By key.
     pub(crate) entries: BTreeMap<Box<str>, Reference>,
     /// As they are written: paths and URLs.
-    pub(crate) targets: Vec<Box<str>>,
+    pub(crate) targets: Vec<Arc<str>>,
 }
 
 /// References with the means to follow them.
@@ -53,24 +53,38 @@ impl ReferenceStore {
         Self { references, targets, version }
     }
 
-    /// Where the bytes of `key` are; `None` for a key that is not in the table.
-    ///
-    /// # Errors
-    /// As [`Targets::locate`].
-    pub(crate) async fn locate(&self, key: &str) -> Result<Option<ChunkLocation>> {
+    /// What `key` stands for; `None` for a key that is not in the table.
+    fn wanted(&self, key: &str) -> Result<Option<Wanted>> {
         let Some(reference) = self.references.entries.get(key) else { return Ok(None) };
         let (target, range) = match reference {
-            Reference::Inline(bytes) => return Ok(Some(ChunkLocation::Encoded(bytes.clone()))),
+            Reference::Inline(bytes) => return Ok(Some(Wanted::Inline(bytes.clone()))),
             Reference::Whole { target } => (*target, None),
             Reference::Range { target, offset, len } => (*target, Some((*offset, *len))),
         };
         let target = usize::try_from(target).ok().and_then(|i| self.references.targets.get(i));
-        let target = target.ok_or_else(|| Error::internal("a reference to an unlisted target"))?;
+        let path = target.ok_or_else(|| Error::internal("a reference to an unlisted target"))?;
         // How VirtualiZarr writes a chunk that was never written.
-        if target.is_empty() {
-            return Ok(None);
-        }
-        self.targets.locate(target, range, 0).await.within(|| key).map(Some)
+        Ok((!path.is_empty()).then(|| Wanted::Target { path: Arc::clone(path), range }))
+    }
+
+    /// Where the bytes of each key are; `None` for a key that is not in the table.
+    ///
+    /// # Errors
+    /// As [`Targets::locate`].
+    pub(crate) async fn locate(&self, keys: &[String]) -> Result<Vec<Option<ChunkLocation>>> {
+        let wanted = |key: &String| {
+            let found = match self.wanted(key)? {
+                // VirtualiZarr leaves the index of a scalar's chunk out.
+                None => match key.strip_suffix('0').filter(|rest| rest.is_empty() || rest.ends_with('/')) {
+                    Some(rest) => self.wanted(rest)?,
+                    None => None,
+                },
+                found => found,
+            };
+            Ok(found)
+        };
+        let wanted = keys.iter().map(|key| Ok((key.as_str(), wanted(key)?))).collect::<Result<Vec<_>>>()?;
+        self.targets.locate_all(&wanted).await
     }
 }
 
@@ -149,7 +163,8 @@ pub(crate) fn list<T>(
 #[async_trait]
 impl Store for ReferenceStore {
     async fn open(&self, path: &str, part: Part) -> Result<Option<(Object, Bytes)>> {
-        match self.locate(path).await? {
+        let found = self.targets.locate_all(&[(path, self.wanted(path)?)]).await?.pop().flatten();
+        match found {
             Some(location) => open(location, path, part, &self.version).await.map(Some),
             None => Ok(None),
         }

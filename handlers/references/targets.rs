@@ -3,11 +3,13 @@
 #![warn(clippy::indexing_slicing)]
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use cdm::{Error, ErrorKind, Result, ResultExt, Version};
+use futures::StreamExt;
 
 use super::resolve::{AllowList, Target};
 use crate::{
@@ -20,6 +22,23 @@ const MOST_OPEN: usize = 32;
 
 /// Targets whose versions are remembered; a dataset of more is not held to the versions of the others.
 const MOST_PINNED: usize = 1 << 16;
+
+/// Targets that are opened at once.
+const IN_FLIGHT: usize = 8;
+
+/// What a key stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    /// These bytes.
+    Inline(Bytes),
+    /// What a path or URL leads to: so many bytes from an offset, or all.
+    Target {
+        /// As it is written.
+        path: Arc<str>,
+        /// Offset and length.
+        range: Option<(u64, u64)>,
+    },
+}
 
 /// The targets of one dataset.
 #[derive(Debug)]
@@ -51,13 +70,13 @@ impl Targets {
         let mut identity = version.identity.to_string();
         let mut modified = version.modified;
         if references.len() <= FEW {
-            for reference in references {
-                // What cannot be opened is an error of the variables that need it.
-                if let Ok(object) = self.object(reference).await {
-                    identity.push('+');
-                    identity.push_str(&object.version.identity);
-                    modified = modified.max(object.version.modified);
-                }
+            let found =
+                futures::future::join_all(references.iter().map(|reference| self.object(reference))).await;
+            // What cannot be opened is an error of the variables that need it.
+            for object in found.into_iter().flatten() {
+                identity.push('+');
+                identity.push_str(&object.version.identity);
+                modified = modified.max(object.version.modified);
             }
         }
         Version { identity: identity.into(), modified }
@@ -83,6 +102,43 @@ impl Targets {
                 object.name, object.size
             ))),
         }
+    }
+
+    /// Where what each of `wanted` keys stands for is; `None` stays `None`. Targets are opened several at a time.
+    ///
+    /// # Errors
+    /// As [`Targets::locate`], with the key.
+    pub(crate) async fn locate_all(
+        &self,
+        wanted: &[(&str, Option<Wanted>)],
+    ) -> Result<Vec<Option<ChunkLocation>>> {
+        let mut found = Vec::with_capacity(wanted.len());
+        // No more than can be open at a time.
+        for some in wanted.chunks(MOST_OPEN) {
+            let paths: HashSet<&str> = some
+                .iter()
+                .filter_map(|(_, wanted)| match wanted {
+                    Some(Wanted::Target { path, .. }) => Some(&**path),
+                    _ => None,
+                })
+                .collect();
+            if paths.len() > 1 {
+                let opened = paths.into_iter().map(|path| self.object(path)).collect::<Vec<_>>();
+                let mut opened = futures::stream::iter(opened).buffer_unordered(IN_FLIGHT);
+                // Errors come again below, with the key they belong to.
+                while opened.next().await.is_some() {}
+            }
+            for (key, wanted) in some {
+                found.push(match wanted {
+                    None => None,
+                    Some(Wanted::Inline(bytes)) => Some(ChunkLocation::Encoded(bytes.clone())),
+                    Some(Wanted::Target { path, range }) => {
+                        Some(self.locate(path, *range, 0).await.within(|| key)?)
+                    }
+                });
+            }
+        }
+        Ok(found)
     }
 
     /// The object that `reference` leads to, in the version it had when it was first asked for.

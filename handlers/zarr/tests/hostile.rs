@@ -254,3 +254,77 @@ fn damaged_lists_of_text_are_corrupt() {
         }
     });
 }
+
+/// One object of a store with a few bytes or a number damaged.
+fn damaged(random: &mut testing::Random, store: &Loaded) -> Loaded {
+    const NUMBERS: [&str; 8] =
+        ["0", "-1", "1", "65536", "4294967296", "9223372036854775807", "18446744073709551615", "1e300"];
+    let mut store = store.clone();
+    let pick = |random: &mut testing::Random, n: usize| usize::try_from(random.below(n as u64)).unwrap();
+    let keys: Vec<String> = store.0.keys().cloned().collect();
+    for _ in 0..=random.below(3) {
+        let key = keys[pick(random, keys.len())].clone();
+        let mut bytes = store.0[&key].to_vec();
+        if bytes.is_empty() {
+            continue;
+        }
+        let at = pick(random, bytes.len());
+        match random.below(4) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes.truncate(at),
+            2 => bytes[at] = u8::try_from(random.below(256)).unwrap(),
+            _ => {
+                // The next number in a text becomes another one.
+                let start = (at..bytes.len()).find(|i| bytes[*i].is_ascii_digit()).unwrap_or(at);
+                let end = (start..bytes.len()).find(|i| !bytes[*i].is_ascii_digit()).unwrap_or(bytes.len());
+                bytes.splice(start..end, NUMBERS[pick(random, NUMBERS.len())].bytes());
+            }
+        }
+        store.0.insert(key, bytes.into());
+    }
+    store
+}
+
+#[test]
+fn damage_never_panics_and_is_never_our_fault() {
+    let stores: Vec<Loaded> =
+        ["types_v2", "types_v3", "sharded", "codecs_v2", "codecs_v3", "orders_v2", "fills_v2", "xarray_v3"]
+            .map(Loaded::fixture)
+            .to_vec();
+    let rounds: u64 = std::env::var("THALWEG_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    run(async {
+        let (mut refused, mut failed, mut good) = (0, 0, 0);
+        for round in 0..rounds {
+            for (i, store) in stores.iter().enumerate() {
+                let mut random = testing::Random(round << 8 | i as u64);
+                let store = damaged(&mut random, store);
+                let source = match store.source().await {
+                    Ok(source) => source,
+                    Err(e) => {
+                        assert_ne!(e.kind(), ErrorKind::Internal, "round {round} store {i}: {e}");
+                        refused += 1;
+                        continue;
+                    }
+                };
+                for (name, variable) in source.dataset().variables() {
+                    // What damage made large is not read whole.
+                    let first = |size: &u64| cdm::Slice::new(0, 1, (*size).min(40)).unwrap();
+                    let axes: Vec<_> = variable.shape().iter().map(|n| vec![first(n)]).collect();
+                    let selection = Selection::new(axes, &variable.shape()).unwrap();
+                    if selection.element_count() > 100_000 {
+                        continue;
+                    }
+                    let fixed = variable.data_type.fixed_size().is_some();
+                    match testing::collect(source.read(&name, &selection), fixed).await {
+                        Ok(_) => good += 1,
+                        Err(e) => {
+                            assert_ne!(e.kind(), ErrorKind::Internal, "round {round} store {i} {name}: {e}");
+                            failed += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(refused > 10 && failed > 100 && good > 1000, "{refused} {failed} {good}");
+    });
+}

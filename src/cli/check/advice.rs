@@ -80,7 +80,8 @@ pub(super) fn of_variable(variable: &str, error: &Error) -> Finding {
                 "make or copy the dataset again, and compare its size and checksum with the original"
             }
             ErrorKind::Forbidden => {
-                "store the values in the dataset itself, or refer to nothing outside of the served folder"
+                "store the values in the dataset itself, or beside it in the served folder; chunk references may also lead to \
+                 the places in references.allow"
             }
             kind => fix(kind),
         }

@@ -25,7 +25,7 @@ pub(super) async fn of(source: &Arc<dyn Source>, name: &FullName, variable: &Var
     {
         let consequence = "clients that look up an index by value (nearest, ranges of time or place) fail or find \
                            the wrong one";
-        let fix = "sort the data along this dimension, or fill in the values (ncap2, xarray sortby)";
+        let fix = "sort the data along this dimension, give every place a value, or choose another _FillValue (ncap2, xarray sortby)";
         found.push(Finding::warning(what, consequence, fix).about(name.as_str()));
     }
     found
@@ -131,8 +131,14 @@ impl Order {
         let index = self.index;
         self.index += 1;
         let float = value.as_f64()?;
-        if float.is_nan() || fill == Some(float) {
+        if float.is_nan() {
             return Some(format!("it is the coordinate of its dimension, and has no value at index {index}"));
+        }
+        if fill == Some(float) {
+            return Some(format!(
+                "it is the coordinate of its dimension, and its value at index {index} is the one that stands for \
+                 missing values (_FillValue)"
+            ));
         }
         let last = self.last.replace(number)?;
         let is_rising = last < number;

@@ -53,6 +53,16 @@ def gdal(url, variable):
     return {"size": told.get("size"), "bands": bands, "geoTransform": told.get("geoTransform")}
 
 
+def gdal_place(target, variable):
+    """Where GDAL finds an image to lie: the file itself, or `variable` of a URL."""
+    from rasterio.crs import CRS
+
+    told = json.loads(command("gdalinfo", "-json", f'NETCDF:"{target}":{variable}' if target.startswith("http") else target))
+    text = told.get("coordinateSystem", {}).get("wkt")
+    crs = CRS.from_wkt(text) if text else None
+    return {"geoTransform": told.get("geoTransform"), "crs": crs and (crs.to_epsg() or crs.to_dict())}
+
+
 def _no_data(band):
     """GDAL reports netCDF's default fill value as no-data for local files, and nothing for remote ones."""
     value = band.get("noDataValue")
@@ -115,7 +125,7 @@ def siphon(url):
     return {"datasets": found}
 
 
-TOOLS = {f.__name__: f for f in (ncdump, nco, cdo, gdal, getdap, getdap4, siphon)}
+TOOLS = {f.__name__: f for f in (ncdump, nco, cdo, gdal, gdal_place, getdap, getdap4, siphon)}
 
 if __name__ == "__main__":
     view.serve(read)

@@ -294,6 +294,15 @@ def gdal_jobs(files, views):
     return jobs
 
 
+def images(files, views):
+    """GeoTIFF files, each with a variable that DAP2 has."""
+    jobs = []
+    for name in (n for n, e in files.items() if e["oracle"] == "rasterio"):
+        bands = {v: x["dtype"] for v, x in views[name]["variables"].items() if v in ("band_1", "data")}
+        jobs += [(name, variable) for variable, kind in bands.items() if kind not in ("i8", "u8", "compound")]
+    return jobs
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--server", default=os.environ.get("THALWEG", str(ROOT / "target/release/thalweg")), help="default: $THALWEG")
@@ -321,6 +330,7 @@ def main():
         work += [
             ("CDO 2.1.1/DAP2", lambda: run_same_output("CDO 2.1.1/DAP2", "cdo", gridded, server)),
             ("GDAL 3.6.2/DAP2", lambda: run_same_output("GDAL 3.6.2/DAP2", "gdal", gdal_jobs(files, views), server)),
+            ("GDAL 3.6.2 CRS/DAP2", lambda: run_same_output("GDAL 3.6.2 CRS/DAP2", "gdal_place", images(files, views), server)),
             ("siphon 0.11.0/catalog", lambda: run_siphon(files, views, server)),
             ("dataset page/DAP4", lambda: run_pages(files, server)),
             ("HTTP/refusals", lambda: run_refusals(files, server)),

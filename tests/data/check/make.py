@@ -1,7 +1,7 @@
-"""Makes the small files that tests/check.rs looks at, beside itself: one good one, and one for each kind of problem
-that damage alone does not make.
+"""Makes the small datasets that tests/check.rs looks at, beside itself: good ones, and one for each kind of problem that
+damage alone does not make.
 
-    python make.py         # needs netCDF4, h5py and numpy
+    python make.py         # needs netCDF4, h5py, zarr and numpy
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py  # isort: skip  (before netCDF4, whose HDF5 is another)
 import netCDF4
 import numpy as np
+import zarr
 
 HERE = Path(__file__).resolve().parent
 
@@ -67,9 +68,17 @@ def outside(data):
     data.create_dataset("outside", (3,), "f4", external=[("/etc/hostname", 0, 12)], track_times=False)
 
 
+def shards():
+    """Three shards of two chunks each, every chunk with its checksum: a good store, for damage to be done to."""
+    group = zarr.create_group(str(HERE / "shards.zarr"), overwrite=True)
+    checked = {"chunks": (5,), "shards": (10,), "compressors": zarr.codecs.Crc32cCodec(), "dimension_names": ["x"]}
+    group.create_array("v", shape=(30,), dtype="f4", **checked)[:] = np.arange(30)
+
+
 grid("good.nc")
 grid("disordered.nc", time=[0.0, 12.0, 6.0], lat=[10.0, np.nan, -10.0], coordinates="height depth")
 made_of_hdf5("chunks.h5", chunks)
 made_of_hdf5("types.h5", types)
 made_of_hdf5("filters.h5", filters)
 made_of_hdf5("outside.h5", outside)
+shards()
