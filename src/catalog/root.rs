@@ -167,9 +167,17 @@ impl Tree {
         let entries = root.store.list(path).await;
         let is_folder = |e: &Error| e.kind() == ErrorKind::NotFound && !folder.is_top();
         let entries = entries.map_err(|e| if is_folder(&e) { missing() } else { e })?;
-        let is_mark = |e: &storage::Entry| registry.folder_marks().any(|mark| mark == e.name);
-        if entries.iter().any(is_mark) {
-            return Err(Error::not_found(format!("{folder} is a dataset, not a folder")));
+        for mark in registry.folder_marks() {
+            let has = |name| entries.iter().any(|e| e.name == name);
+            let is_here = match mark.split_once('/') {
+                None => has(mark),
+                Some((first, _)) => {
+                    has(first) && root.store.stat(&storage::join(path, mark)).await?.is_some()
+                }
+            };
+            if is_here {
+                return Err(Error::not_found(format!("{folder} is a dataset, not a folder")));
+            }
         }
         let (folders, datasets) = root.split(folder, path, entries, registry).await?;
         Ok(Listing::new(folder.clone(), folders, datasets))
