@@ -50,6 +50,7 @@ clients() {
     step 300 "generate the corpus" .work/venv/bin/python tests/data/make_corpus.py .work/corpus
     step 1200 "real clients" .work/venv/bin/python tests/conformance/clients/run.py
     step 120 "one dataset in every container" .work/venv/bin/python tests/conformance/clients/containers.py
+    step 120 "reference systems as GDAL reads them from us" .work/venv/bin/python tests/conformance/clients/gdal_crs.py --server "$THALWEG"
     step 300 "thalweg cat against ncdump" .work/venv/bin/python tests/conformance/clients/cat.py "$THALWEG" .work/data .work/corpus
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 300 "benchmark runs" .work/venv/bin/python benches/stream.py --quick
