@@ -38,8 +38,13 @@ pub(crate) fn epsg(keys: &GeoKeys) -> Option<u16> {
     }
 }
 
+/// The register's text, without its shift to WGS 84: with one, GDAL takes it for another system.
 fn from_register(code: u16) -> Option<String> {
-    crs_definitions::from_code(code).map(|found| found.wkt.to_owned()).filter(|text| !text.is_empty())
+    let text = crs_definitions::from_code(code)?.wkt;
+    let shift =
+        text.split_once(",TOWGS84[").and_then(|(before, rest)| Some((before, rest.split_once(']')?.1)));
+    let text = shift.map_or_else(|| text.to_owned(), |(before, after)| format!("{before}{after}"));
+    (!text.is_empty()).then_some(text)
 }
 
 /// Text inside of quotes.
@@ -257,5 +262,20 @@ fn utm_zone(keys: &GeoKeys) -> Option<(u16, f64)> {
         code @ 16001..=16060 => Some((code - 16000, 0.0)),
         code @ 16101..=16160 => Some((code - 16100, 10_000_000.0)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registered_systems_have_no_shift() {
+        for code in [2154, 27700, 28992, 4269] {
+            let text = from_register(code).unwrap();
+            assert!(!text.contains("TOWGS84") && text.ends_with("]]"), "{text}");
+            assert!(super::super::wkt::Node::parse(&text).is_some(), "{text}");
+        }
+        assert_eq!(from_register(3993), None, "the register knows it, without a text");
     }
 }

@@ -24,7 +24,7 @@ const LARGEST_VALUE: u64 = 16 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) big_endian: bool,
-    /// BigTIFF: offsets and counts of 8 bytes.
+    /// `BigTIFF`: offsets and counts of 8 bytes.
     pub(crate) big: bool,
 }
 

@@ -1,4 +1,4 @@
-//! GeoTIFF, classic and BigTIFF, Cloud Optimized or not: images as CF variables with coordinates and a grid
+//! GeoTIFF, classic and `BigTIFF`, Cloud Optimized or not: images as CF variables with coordinates and a grid
 //! mapping.
 //!
 //! `directory` reads the structure and `image` what it says of each image; `chunks` makes arrays of tiles

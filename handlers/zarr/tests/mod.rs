@@ -305,3 +305,32 @@ fn attributes_are_those_of_the_same_netcdf_file() {
         }
     }
 }
+
+#[test]
+fn netcdf_c_has_its_own_dimensions_and_types_of_attributes() {
+    let source = run(open("nczarr.zarr"));
+    let root = source.dataset().root();
+    let mut found = described(&source);
+    found.sort_unstable();
+    assert_eq!(found, ["Char /c(/x=3)", "Int16 /g/w(/g/y=2, /x=3)", "Int32 /v(/time=2, /x=3)"]);
+    let unlimited: Vec<_> =
+        root.dimensions.iter().map(|d| (d.name.clone().unwrap().to_string(), d.unlimited)).collect();
+    assert_eq!(unlimited, [("/time".to_owned(), true), ("/x".to_owned(), false)]);
+    let v = root.variable("v").unwrap();
+    assert_eq!((v.dimensions[0].unlimited, v.dimensions[1].unlimited), (true, false));
+    let kinds = |a: &cdm::Attributes| -> Vec<String> {
+        a.iter().map(|a| format!("{} {} {}", a.name, a.data_type.name(), a.len)).collect()
+    };
+    assert_eq!(
+        kinds(&v.attributes),
+        ["_FillValue Int32 1", "units Char 1", "flags Int8 2", "factor Float32 1"]
+    );
+    assert_eq!(kinds(&root.attributes), ["title Char 6", "n Int16 1"]);
+    run(async {
+        let c = read(&source, &FullName::new("/c")).await.unwrap();
+        assert_eq!(c, Block::Fixed(bytes::Bytes::from_static(b"xyz")));
+        let v = read(&source, &FullName::new("/v")).await.unwrap();
+        assert_eq!(v, cdm::fixed_block!([1_i32, 2, 3, 4, 5, 6]));
+        testing::source_contract(&source, 3, 8).await;
+    });
+}

@@ -26,6 +26,7 @@ NOT_GDAL = {
     "gcps.tif": "ground control points are not read from netCDF",
     "rotated.tif": "2-D coordinates are read as geolocation arrays, and the transform is not",
     "rotated_degrees.tif": "2-D coordinates are read as geolocation arrays, and the transform is not",
+    "*int64*": "64-bit integers are not part of DAP2",
     "one_row.tif": "an axis of one cell has no step",
 }
 
@@ -83,6 +84,9 @@ def differences(url, file):
     if identifier(local) and identifier(found) != identifier(local):
         wrong.append(f"EPSG {identifier(found)} instead of {identifier(local)}")
     a, b = found.get("geoTransform", IDENTITY), local.get("geoTransform", IDENTITY)
+    if b[5] > 0 and b[2] == b[4] == 0 and b != IDENTITY:
+        # The same rows from the other end: GDAL reads netCDF with its largest y first.
+        b = [b[0], b[1], 0.0, b[3] + local["size"][1] * b[5], 0.0, -b[5]]
     if not all(close(x, y) for x, y in zip(a, b, strict=True)):
         wrong.append(f"transform {a} instead of {b}")
     if found["size"] != local["size"]:
@@ -116,10 +120,11 @@ def main():
             if not fnmatchcase(file.name, arguments.files):
                 continue
             wrong = differences(f"{base}/opendap/{file.name}", file)
-            if wrong and file.name in NOT_GDAL:
+            reason = next((r for pattern, r in NOT_GDAL.items() if fnmatchcase(file.name, pattern)), None)
+            if wrong and reason:
                 known += 1
                 if arguments.verbose:
-                    print(f"known   {file.name}: {NOT_GDAL[file.name]}")
+                    print(f"known   {file.name}: {reason}")
             elif wrong:
                 failed += 1
                 print(f"FAILED  {file.name}: {'; '.join(wrong)}")

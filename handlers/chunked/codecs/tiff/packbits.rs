@@ -1,4 +1,4 @@
-//! PackBits (compression 32773): runs and literals, byte by byte.
+//! `PackBits` (compression 32773): runs and literals, byte by byte.
 
 #![warn(clippy::indexing_slicing)]
 
@@ -13,7 +13,7 @@ use super::super::{
 /// Two bytes stand for at most 128.
 const EXPANSION: usize = 64;
 
-/// Apple's PackBits.
+/// Apple's `PackBits`.
 #[derive(Debug)]
 pub struct PackBits;
 

@@ -1,4 +1,4 @@
-//! WebP tiles and strips (compression 50001).
+//! `WebP` tiles and strips (compression 50001).
 
 #![warn(clippy::indexing_slicing)]
 
