@@ -9,13 +9,11 @@ use object_store::{
     ClientOptions, HeaderMap, HeaderValue, ObjectStore, RetryConfig,
     aws::AmazonS3Builder,
     azure::MicrosoftAzureBuilder,
-    client::{
-        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-        ReqwestConnector,
-    },
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
     gcp::GoogleCloudStorageBuilder,
     http as web,
 };
+use reqwest::redirect::Policy;
 use url::Url;
 
 use super::{
@@ -23,6 +21,12 @@ use super::{
     location::{Kind, Location},
     options::{RemoteOptions, Secret, StoreOptions},
 };
+
+/// Times that a server may send us on within itself.
+const MOST_REDIRECTS: usize = 5;
+
+const NO_CERTIFICATES: &str =
+    "there are no certificates of authorities on this system: install ca-certificates or set SSL_CERT_FILE";
 
 /// A client of the store at `location`. Makes no request.
 ///
@@ -45,42 +49,38 @@ pub(super) fn connect(location: &Location, options: &RemoteOptions) -> Result<Ar
         return Err(wrong("the connection would not be encrypted: set allow_http, or use https".to_owned()));
     }
     install_tls();
-    let mut client = ClientOptions::new()
-        .with_allow_http(unencrypted)
-        // Certificates that nothing needs may not be there.
-        .with_no_system_certificates(unencrypted)
-        .with_connect_timeout(options.connect_timeout)
-        .with_read_timeout(options.read_timeout)
-        .with_timeout_disabled();
+    let mut headers = HeaderMap::new();
     if let Some(authorization) = authorization(location, &store) {
-        let mut headers = HeaderMap::new();
         headers.insert("authorization", authorization?);
-        client = client.with_default_headers(headers);
     }
+    let connector = match Connector::new(options, headers, unencrypted) {
+        Ok(connector) => connector,
+        Err(e) if no_certificates(&e) => return Err(wrong(NO_CERTIFICATES.to_owned())),
+        Err(e) => return Err(Error::storage("cannot set up connections", e)),
+    };
+    let client = ClientOptions::new().with_allow_http(unencrypted);
     // Ours are made above, where the whole operation and its deadline are known.
     let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
     let anonymous = store.anonymous.unwrap_or(false);
     let built: object_store::Result<Arc<dyn ObjectStore>> = match location.kind {
-        Kind::S3 => s3(location, &store, client, retry, anonymous).build().map(|s| Arc::new(s) as _),
-        Kind::Google => google(location, &store, client, retry, anonymous).build().map(|s| Arc::new(s) as _),
-        Kind::Azure => azure(location, &store, client, retry, anonymous).build().map(|s| Arc::new(s) as _),
+        Kind::S3 => {
+            s3(location, &store, (client, connector), retry, anonymous).build().map(|s| Arc::new(s) as _)
+        }
+        Kind::Google => {
+            google(location, &store, (client, connector), retry, anonymous).build().map(|s| Arc::new(s) as _)
+        }
+        Kind::Azure => {
+            azure(location, &store, (client, connector), retry, anonymous).build().map(|s| Arc::new(s) as _)
+        }
         Kind::Http => web::HttpBuilder::new()
             .with_url(&location.url[..url::Position::BeforePath])
             .with_client_options(client)
             .with_retry(retry)
-            .with_http_connector(Connector)
+            .with_http_connector(connector)
             .build()
             .map(|s| Arc::new(s) as _),
     };
-    built.map_err(|e| {
-        let why = if no_certificates(&e) {
-            "there are no certificates of authorities on this system: install ca-certificates or set SSL_CERT_FILE"
-                .to_owned()
-        } else {
-            without_secrets(&e)
-        };
-        wrong(why)
-    })
+    built.map_err(|e| wrong(without_secrets(&e)))
 }
 
 /// Variables of the environment that belong to a kind of store.
@@ -103,7 +103,7 @@ fn said_of_s3(kind: Kind) -> (Option<String>, bool) {
 fn s3(
     location: &Location,
     store: &StoreOptions,
-    client: ClientOptions,
+    (client, connector): (ClientOptions, Connector),
     retry: RetryConfig,
     anonymous: bool,
 ) -> AmazonS3Builder {
@@ -118,7 +118,7 @@ fn s3(
             builder = builder.with_config(key, value);
         }
     }
-    builder = builder.with_url(location.url.as_str()).with_retry(retry).with_http_connector(Connector);
+    builder = builder.with_url(location.url.as_str()).with_retry(retry).with_http_connector(connector);
     if let Some(endpoint) = &store.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -143,7 +143,7 @@ fn s3(
 fn google(
     location: &Location,
     store: &StoreOptions,
-    client: ClientOptions,
+    (client, connector): (ClientOptions, Connector),
     retry: RetryConfig,
     anonymous: bool,
 ) -> GoogleCloudStorageBuilder {
@@ -158,7 +158,7 @@ fn google(
             Err(_) => {}
         }
     }
-    builder = builder.with_url(location.url.as_str()).with_retry(retry).with_http_connector(Connector);
+    builder = builder.with_url(location.url.as_str()).with_retry(retry).with_http_connector(connector);
     if let Some(endpoint) = &store.endpoint {
         builder = builder.with_base_url(endpoint);
     }
@@ -171,7 +171,7 @@ fn google(
 fn azure(
     location: &Location,
     store: &StoreOptions,
-    client: ClientOptions,
+    (client, connector): (ClientOptions, Connector),
     retry: RetryConfig,
     anonymous: bool,
 ) -> MicrosoftAzureBuilder {
@@ -181,7 +181,7 @@ fn azure(
             builder = builder.with_config(key, value);
         }
     }
-    builder = builder.with_url(location.url.as_str()).with_retry(retry).with_http_connector(Connector);
+    builder = builder.with_url(location.url.as_str()).with_retry(retry).with_http_connector(connector);
     if let Some(endpoint) = &store.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
@@ -236,7 +236,7 @@ fn install_tls() {
 }
 
 /// Whether TLS could not be set up for want of certificates.
-fn no_certificates(error: &object_store::Error) -> bool {
+fn no_certificates(error: &reqwest::Error) -> bool {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(e) = at {
         if matches!(e.downcast_ref(), Some(rustls::Error::General(_))) {
@@ -249,11 +249,40 @@ fn no_certificates(error: &object_store::Error) -> bool {
 
 /// Makes connections that turn answers which mean failure into errors, whatever the store.
 #[derive(Debug)]
-struct Connector;
+struct Connector(reqwest::Client);
+
+impl Connector {
+    fn new(options: &RemoteOptions, headers: HeaderMap, unencrypted: bool) -> reqwest::Result<Self> {
+        let mut client = reqwest::Client::builder()
+            .user_agent(concat!("thalweg/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .https_only(!unencrypted)
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            // Whoever is sent elsewhere may be sent to what only we can reach (promise R15).
+            .redirect(Policy::custom(|attempt| {
+                let here = attempt.previous().last().is_some_and(|from| is_same_server(from, attempt.url()));
+                if here && attempt.previous().len() <= MOST_REDIRECTS {
+                    attempt.follow()
+                } else {
+                    attempt.stop()
+                }
+            }));
+        if unencrypted {
+            // Certificates that nothing needs may not be there.
+            client = client.tls_certs_only([]);
+        }
+        client.build().map(Self)
+    }
+}
+
+fn is_same_server(from: &Url, to: &Url) -> bool {
+    from.origin() == to.origin()
+}
 
 impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Connection(ReqwestConnector::default().connect(options)?)))
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Connection(HttpClient::new(self.0.clone()))))
     }
 }
 
@@ -290,6 +319,7 @@ impl HttpService for Connection {
             400.. if is_properties && status != 404 => Some(Refusal::Listing),
             401 | 403 => Some(Refusal::Denied),
             404 if is_list => Some(Refusal::Store),
+            300..400 if answer.headers().contains_key("location") => Some(Refusal::Elsewhere),
             200 if has_range => Some(Refusal::Ranges),
             _ => None,
         };

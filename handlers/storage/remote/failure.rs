@@ -24,6 +24,8 @@ pub(super) enum Refusal {
     Denied,
     /// There is no such bucket.
     Store,
+    /// It sends us to another server.
+    Elsewhere,
 }
 
 impl fmt::Display for Refusal {
@@ -37,6 +39,7 @@ impl fmt::Display for Refusal {
             Self::Names => f.write_str("there are keys that are no paths"),
             Self::Denied => f.write_str("access is denied"),
             Self::Store => f.write_str("there is no such bucket"),
+            Self::Elsewhere => f.write_str("the answer is a redirect to another server"),
         }
     }
 }
@@ -150,6 +153,10 @@ impl Reason {
                 Error::unsupported(format!("{store} does not answer requests for a part of a file"))
             }
             Self::Refused(Refusal::Store) => Error::not_found(format!("there is no store {store}")),
+            Self::Refused(Refusal::Elsewhere) => Error::new(
+                ErrorKind::Forbidden,
+                format!("{store} redirects to another server, which is not followed; name that server"),
+            ),
             Self::TimedOut => {
                 Error::new(ErrorKind::TimedOut, format!("the store {store} did not answer in time"))
             }
