@@ -201,6 +201,19 @@ fn damage_between_the_ends_is_found_by_reading_everything() {
 }
 
 #[test]
+fn what_readers_leave_out_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("s.zarr/v")).unwrap();
+    fs::write(dir.path().join("s.zarr/.zgroup"), r#"{"zarr_format":2}"#).unwrap();
+    let array = r#"{"zarr_format":2,"shape":[1],"chunks":[1],"dtype":"<i7","compressor":null,"fill_value":0,"order":"C","filters":null}"#;
+    fs::write(dir.path().join("s.zarr/v/.zarray"), array).unwrap();
+    let (code, text, _) = check(dir.path(), &["."]);
+    assert_eq!(code, 1);
+    assert!(text.starts_with("warning: s.zarr: left out; variable: /v; error: "), "{text}");
+    assert!(text.ends_with("1 dataset, 1 problem\n"), "{text}");
+}
+
+#[test]
 fn damaged_shards_are_found() {
     let whole = fs::read(format!("{EXAMPLES}/shards.zarr/v/c/1")).unwrap();
     let mut flipped = whole.clone();

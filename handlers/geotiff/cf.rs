@@ -45,12 +45,11 @@ impl GridMapping {
         let axes = match (projected, geographic) {
             (Some(system), _) => {
                 let method = system.child("PROJECTION").map_or("", Node::name);
-                match projection(system, method) {
-                    Some((name, parameters)) => {
-                        attributes.push(Attribute::text("grid_mapping_name", name));
-                        attributes.extend(parameters);
-                    }
-                    None => tracing::debug!(method, "a projection that CF has no name for"),
+                if let Some((name, parameters)) = projection(system, method) {
+                    attributes.push(Attribute::text("grid_mapping_name", name));
+                    attributes.extend(parameters);
+                } else {
+                    tracing::debug!(method, "a projection that CF has no name for");
                 }
                 attributes.push(Attribute::text("projected_crs_name", system.name()));
                 let length = ["UNIT", "LENGTHUNIT"].iter().find_map(|k| system.child(k));

@@ -32,12 +32,16 @@ impl Georeference {
                 let (width, height) = (*sx, -sy.abs());
                 Some([x - column * width, width, 0.0, y - row * height, 0.0, height])
             }
-            (_, _, [a, b, _, c, d, e, _, f, ..]) => Some([*c, *a, *b, *f, *d, *e]),
+            (_, _, [x_column, x_row, _, x, y_column, y_row, _, y, ..]) => {
+                Some([*x, *x_column, *x_row, *y, *y_column, *y_row])
+            }
             _ => None,
         };
         // Cells that are numbered are not positions: GDAL takes it for no transform, too.
-        let numbered = [0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
-        let usable = |t: &Transform| t.iter().all(|n| n.is_finite()) && *t != numbered;
+        let numbered: Transform = [0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let usable = |t: &Transform| {
+            t.iter().all(|n| n.is_finite()) && t.map(f64::to_bits) != numbered.map(f64::to_bits)
+        };
         let transform = transform.filter(usable).map(|mut t| {
             let [_, a, b, _, d, e] = t;
             if half > 0.0 {

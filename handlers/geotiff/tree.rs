@@ -69,7 +69,7 @@ pub(crate) fn build(directories: Vec<Directory>, object: &Arc<Object>) -> Result
             None => FullName::root(),
             Some(_) => FullName::root().join(&format!("image_{}", i + 1)),
         };
-        let group = building.scene(name, scene)?;
+        let group = building.scene(name, scene);
         match &mut root {
             None => root = Some(group),
             Some(root) => root.groups.push(group),
@@ -107,7 +107,7 @@ struct Building {
 }
 
 impl Building {
-    fn scene(&mut self, name: FullName, scene: &Scene) -> Result<Group> {
+    fn scene(&mut self, name: FullName, scene: &Scene) -> Group {
         let image = &scene.image;
         let directory = &image.directory;
         let items = directory.text(tags::GDAL_METADATA).map(|text| metadata::items(&text));
@@ -128,7 +128,7 @@ impl Building {
             mapping,
         };
         let georeference = Georeference::of(directory, &shared.keys);
-        let mut group = self.image(name, image, &georeference, &shared)?;
+        let mut group = self.image(name, image, &georeference, &shared);
         group.attributes = scene_attributes(directory, &shared, &items);
         self.mask(&mut group, image, &scene.masks);
         for (i, overview) in scene.overviews.iter().enumerate() {
@@ -139,11 +139,11 @@ impl Building {
             }
             let full = (image.width, image.height);
             let georeference = georeference.resized(full, (overview.width, overview.height));
-            let mut child = self.image(name, overview, &georeference, &shared)?;
+            let mut child = self.image(name, overview, &georeference, &shared);
             self.mask(&mut child, overview, &scene.masks);
             group.groups.push(child);
         }
-        Ok(group)
+        group
     }
 
     /// The group of one image: coordinates, grid mapping and bands.
@@ -153,7 +153,7 @@ impl Building {
         image: &Image,
         georeference: &Georeference,
         shared: &Shared,
-    ) -> Result<Group> {
+    ) -> Group {
         let names = if shared.mapping.axes == Axes::Geographic { ["lat", "lon"] } else { ["y", "x"] };
         let dimensions = [(names[0], image.height), (names[1], image.width)];
         let dimensions = dimensions.map(|(short, size)| Dimension::shared(name.join(short), size));
@@ -166,12 +166,12 @@ impl Building {
         self.bands(&mut frame, image, shared);
         self.palette(&mut frame.group, image);
         self.control_points(&mut frame.group, &georeference.control_points);
-        Ok(frame.group)
+        frame.group
     }
 
     /// Positions of cell centres: along each axis, or of each cell when the image is rotated.
     fn coordinates(&mut self, frame: &mut Frame, transform: &Transform, axes: &Axes) {
-        let [x, a, b, y, d, e] = *transform;
+        let [x, x_column, x_row, y, y_column, y_row] = *transform;
         let [down, across] = frame.dimensions.clone();
         let rotated = is_rotated(transform);
         let names = match (rotated, axes) {
@@ -180,7 +180,7 @@ impl Building {
             (true, Axes::Geographic) => ["latitude", "longitude"],
             (true, _) => ["projection_y", "projection_x"],
         };
-        let parts = [(names[0], y, d, e, &down), (names[1], x, a, b, &across)];
+        let parts = [(names[0], y, y_column, y_row, &down), (names[1], x, x_column, x_row, &across)];
         for (i, (name, origin, along, along_rows, dimension)) in parts.into_iter().enumerate() {
             let mut variable = if rotated {
                 let axes = vec![(down.size, along_rows), (across.size, along)];

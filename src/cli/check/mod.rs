@@ -7,6 +7,7 @@
 mod advice;
 mod coordinates;
 mod inspect;
+mod overheard;
 
 use std::{
     io::{self, Write},
@@ -22,7 +23,7 @@ use handlers::{
 };
 use serde::Serialize;
 
-use self::inspect::Extent;
+use self::{inspect::Extent, overheard::Overheard};
 use super::{Failure, block_on, ls, registry, stores::StoreArguments};
 use crate::{
     catalog::{Catalog, DatasetName, Listing, Served, is_data_file, is_data_folder},
@@ -133,7 +134,13 @@ async fn check(arguments: &Arguments, config: &Config) -> Result<Report, Failure
         catalog.list(&DatasetName::top()).await?;
     }
     let extent = if arguments.deep { Extent::Everything } else { Extent::Ends };
-    let walk = Walk { catalog: &catalog, registry: &registry, extent, budget: config.limits.memory };
+    let walk = Walk {
+        catalog: &catalog,
+        registry: &registry,
+        extent,
+        budget: config.limits.memory,
+        overheard: Overheard::listen(),
+    };
     let mut sink = Sink { report: Report::default(), as_text: !arguments.json };
     walk.folders(&mut sink).await?;
     Ok(sink.report)
@@ -147,6 +154,7 @@ struct Walk<'a> {
     extent: Extent,
     /// Bytes of data in memory at a time that a server has unless it is told otherwise.
     budget: u64,
+    overheard: Overheard,
 }
 
 /// A folder to look into, and what those above it hold.
@@ -203,6 +211,9 @@ impl Walk<'_> {
                 }
             }
             Err(error) => sink.tell(advice::of_dataset(name.to_string(), &error))?,
+        }
+        for found in self.overheard.take() {
+            sink.tell(found.of(name.to_string()))?;
         }
         Ok(())
     }

@@ -69,12 +69,14 @@ impl Lerc {
         // Space for what the demanded length holds, however much less is stored.
         zeroed(len)?;
         let mut numbers = vec![T::default(); count];
-        let found = lerc::decode_into(input, &mut numbers).map_err(damaged)?;
+        let found = lerc::decode_into(input, &mut numbers).map_err(|e| damaged(&e))?;
         if let (Some(missing), [mask]) = (missing, found.valid_masks.as_slice()) {
             blank(&mut numbers, depth, mask, missing);
         }
         let mut out = Vec::with_capacity(len);
-        numbers.into_iter().for_each(|number| bytes(number, &mut out));
+        for number in numbers {
+            bytes(number, &mut out);
+        }
         if out.len() == len { Ok(out.into()) } else { Err(wrong_len(out.len(), len)) }
     }
 }
@@ -88,7 +90,7 @@ fn blank<T: Copy>(numbers: &mut [T], depth: usize, mask: &BitMask, missing: T) {
     }
 }
 
-fn damaged(cause: lerc::LercError) -> Error {
+fn damaged(cause: &lerc::LercError) -> Error {
     Error::corrupt("the raster is damaged").with_source(cause.to_string())
 }
 
@@ -102,7 +104,7 @@ impl Codec for Lerc {
         let size = self.element.data_type().size();
         let rows = rows_of(len, self.columns.saturating_mul(self.samples).saturating_mul(size))?;
         contained(|| {
-            let info = lerc::decode_info(&input).map_err(damaged)?;
+            let info = lerc::decode_info(&input).map_err(|e| damaged(&e))?;
             let as_due = u32::try_from(self.columns).is_ok_and(|n| n == info.width)
                 && u32::try_from(rows).is_ok_and(|n| n == info.height)
                 && u32::try_from(self.samples).is_ok_and(|n| n == info.depth)
