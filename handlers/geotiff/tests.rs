@@ -214,7 +214,8 @@ async fn every_fixture_lies_where_rasterio_says() {
         }
         assert_eq!(
             root.variable("crs").and_then(|v| v.attributes.text("crs_wkt")).is_some(),
-            entry["crs"].as_bool().unwrap(),
+            // Of an image with control points rasterio counts the system as theirs.
+            entry["crs"].as_bool().unwrap() || !points.is_empty(),
             "{file}"
         );
     }

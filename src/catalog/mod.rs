@@ -148,13 +148,12 @@ impl Catalog {
 
     async fn open_now(&self, name: &DatasetName, status: &Status) -> Result<Arc<dyn Source>> {
         let place = self.place(name)?;
-        let found = match status.size {
-            Some(_) => self.registry.find(&place).await?,
+        let found = if status.size.is_some() {
+            self.registry.find(&place).await?
+        } else {
             // No object has a folder's name: asking for one would cost a request.
-            None => {
-                let mark = self.registry.mark_of(&place).await?;
-                mark.map(|(format, _)| Found { format, object: None })
-            }
+            let mark = self.registry.mark_of(&place).await?;
+            mark.map(|(format, _)| Found { format, object: None })
         };
         let found = found.ok_or_else(|| Error::not_found(format!("there is no dataset {name}")))?;
         if found.object.as_ref().is_some_and(|o| o.version.identity != status.version.identity) {

@@ -21,8 +21,9 @@ impl Files {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (root, wanted, stream) = (root.clone(), wanted.clone(), stream.unwrap());
+                let port = stream.local_addr().unwrap().port();
                 // A client may go away.
-                std::thread::spawn(move || while answer(&stream, &root, &wanted).is_some() {});
+                std::thread::spawn(move || while answer(&stream, &root, &wanted, port).is_some() {});
             }
         });
         Self { url }
@@ -43,7 +44,7 @@ fn authorization(user: &str, password: &str) -> String {
 }
 
 /// Answers one request; `None` when there is no other to come.
-fn answer(mut stream: &TcpStream, root: &Path, wanted: &str) -> Option<()> {
+fn answer(mut stream: &TcpStream, root: &Path, wanted: &str, port: u16) -> Option<()> {
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
     let first = lines.next()?.ok()?;
     let mut words = first.split(' ');
@@ -68,6 +69,12 @@ fn answer(mut stream: &TcpStream, root: &Path, wanted: &str) -> Option<()> {
     }
     if !["GET", "HEAD"].contains(&method) {
         return status("405 Method Not Allowed");
+    }
+    // The same server by its own name, and by another one.
+    match target {
+        "/moved.nc" => return status("302 Found\r\nLocation: /types.nc"),
+        "/away.nc" => return status(&format!("302 Found\r\nLocation: http://localhost:{port}/types.nc")),
+        _ => {}
     }
     let Ok(bytes) = fs::read(&path) else { return status("404 Not Found") };
     let modified = fs::metadata(&path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();

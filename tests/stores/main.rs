@@ -389,6 +389,10 @@ fn files_of_a_plain_web_server_are_read_by_name() {
     assert_eq!(server.get("/opendap/types.nc.dmr").status, 200);
     check_planes(&server.get(LAST_PLANE), 1, 15, 15);
     assert_eq!(server.get("/opendap/none.nc.dmr").status, 404);
+    assert_eq!(server.get("/opendap/moved.nc.dmr").status, 200);
+    let away = server.get("/opendap/away.nc.dmr");
+    assert_eq!(away.status, 403, "{}", away.text());
+    assert!(away.text().contains("redirects to another server"), "{}", away.text());
     write_zarr(|path, bytes| {
         let path = dir.path().join("group.zarr").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
