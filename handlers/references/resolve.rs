@@ -15,7 +15,7 @@ use std::{
 
 use cdm::{Error, ErrorKind, Result};
 
-use crate::storage::{Place, Store, join};
+use crate::storage::{Place, Store, join, percent_decoded};
 
 /// Opens the store that a URL of the allow-list names.
 pub type Opener = Arc<dyn Fn(&str) -> Result<Arc<dyn Store>> + Send + Sync>;
@@ -256,20 +256,6 @@ impl Address {
     fn shown(&self) -> String {
         join(&self.origin(), &self.path.join("/"))
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16).and_then(|d| u8::try_from(d).ok());
-            bytes.push((digit()? << 4) | digit()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The path in a URL for a local file.

@@ -21,6 +21,7 @@ use cdm::{Error, Result, Version};
 pub(crate) use local::blocking;
 pub use local::{Entry, EntryKind, LocalRoot};
 pub use memory::MemoryObject;
+pub(crate) use remote::percent_decoded;
 pub use remote::{RemoteOptions, RemoteStore, Secret, StoreOptions, is_store_url, remote_root, shown_url};
 pub(crate) use store::larger;
 pub use store::{FileStatus, Part, Place, Store, join};

@@ -91,7 +91,8 @@ impl Location {
     }
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// A part of a URL as it is meant; `None` when that is not text.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -32,6 +32,7 @@ use cdm::{Error, Result, Version};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, path::Path};
 use tokio::runtime::Handle;
 
+pub(crate) use self::location::percent_decoded;
 use self::{
     calls::{Calls, Failure},
     extents::Extents,
