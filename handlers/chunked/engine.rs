@@ -135,6 +135,22 @@ impl Engine {
         self.wait_for_memory(self.permits_for(bytes)).await
     }
 
+    /// What of `permit` stands for so many bytes; the rest is free again. When they are more than it stands
+    /// for, as much as is free is added.
+    pub(super) fn hold_only(&self, mut permit: OwnedSemaphorePermit, bytes: u64) -> OwnedSemaphorePermit {
+        let wanted = usize::try_from(self.permits_for(bytes)).unwrap_or(usize::MAX);
+        if let Some(kept) = permit.split(wanted) {
+            return kept;
+        }
+        let missing = wanted.saturating_sub(permit.num_permits()).min(self.budget.available_permits());
+        let more =
+            u32::try_from(missing).ok().and_then(|n| Arc::clone(&self.budget).try_acquire_many_owned(n).ok());
+        if let Some(more) = more {
+            permit.merge(more);
+        }
+        permit
+    }
+
     /// Permits for so many bytes; more than there are means all of them.
     fn permits_for(&self, bytes: u64) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.permits)

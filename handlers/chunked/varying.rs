@@ -3,7 +3,8 @@
 //!
 //! The same plan, cache, decoders and byte budget as for elements of one size. A band is filled chunk by
 //! chunk: what is wanted of a chunk is copied, and the chunk let go; bands are as many elements as fit
-//! according to what the last ones held.
+//! according to what the last ones held. A band takes its share of the byte budget before anything is
+//! fetched, for what it and one decoded chunk need as far as that is known.
 
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ struct Reading {
     array: Arc<VaryingArray>,
     plan: Plan,
     aim: u64,
+    /// Bytes of the largest chunk so far, decoded.
+    largest: u64,
 }
 
 /// What a band's elements are: positions in a heap of their bytes.
@@ -98,23 +101,28 @@ impl Reading {
             return Err(Error::corrupt(format!("{}: an impossible chunk shape", array.name)));
         }
         let plan = Plan::new(&array.chunk_shape, selection);
-        Ok(Self { engine, array, plan, aim: FIRST_BAND })
+        Ok(Self { engine, array, plan, aim: FIRST_BAND, largest: 0 })
     }
 
     async fn next(&mut self) -> Result<Option<Block>> {
         let limit = BandLimit { aim: self.aim, aligned: self.aim * 2 };
         let Some(band) = self.plan.next_band(limit) else { return Ok(None) };
         let budget = self.engine.options().band_bytes.min(self.engine.options().budget_bytes / 4);
-        let permit = self.engine.hold_memory(budget.saturating_mul(2)).await?;
+        // A chunk is decoded whole, with a list of where its elements are.
+        let elements = self.array.chunk_shape.iter().fold(1_u64, |n, &c| n.saturating_mul(c));
+        let list = elements.saturating_mul(4);
+        let chunk = self.largest.max(list).saturating_add(list).min(self.engine.options().budget_bytes / 2);
+        let permit = self.engine.hold_memory(budget.saturating_mul(2).saturating_add(chunk)).await?;
         let name = self.array.name.clone();
         let block = self.band(&band).await.within(|| name)?;
         let count = band.element_count().max(1);
         let each = (block.byte_len() as u64 / count).saturating_add(16);
         self.aim = (budget / each).clamp(64, LARGEST_BAND);
-        Ok(Some(hold(block, permit)))
+        let held = (block.byte_len() as u64).saturating_add(count.saturating_mul(8));
+        Ok(Some(hold(block, self.engine.hold_only(permit, held))))
     }
 
-    async fn band(&self, band: &Band) -> Result<Block> {
+    async fn band(&mut self, band: &Band) -> Result<Block> {
         let parts: Vec<Vec<Run>> = band.parts().collect();
         let chunks: Vec<Vec<u64>> = parts.iter().map(|p| p.iter().map(|r| r.chunk).collect()).collect();
         let locations = self.array.index.locate(&chunks).await?;
@@ -165,6 +173,7 @@ impl Reading {
                 .await?;
                 gathered = back;
                 let len = bytes.len() as u64;
+                self.largest = self.largest.max(len);
                 if !known && len <= self.engine.options().cache_bytes / 4 {
                     let keep = || async { Ok(bytes) };
                     self.engine
@@ -224,11 +233,14 @@ impl Gathered {
             }
             let element = usize::try_from(from).ok().and_then(|i| elements.get(i));
             let place = usize::try_from(to).ok().and_then(|i| self.places.get_mut(i));
-            let (Some(&(start, end)), Some(place)) = (element, place) else {
+            let (Some(&start), Some(place)) = (element, place) else {
                 return Err(Error::internal("an element outside of its chunk"));
             };
-            let bytes = chunk.get(start..end).unwrap_or_default();
+            let bytes = text_at(chunk, start).unwrap_or_default();
             *place = (self.heap.len(), self.heap.len() + bytes.len());
+            if self.heap.len().saturating_add(bytes.len()) > MAX_UNNAMED_LEN {
+                return Err(Error::too_large("a few thousand values of it are more than 256 MiB"));
+            }
             self.heap.extend_from_slice(bytes);
             for (i, run) in at.iter_mut().zip(part).rev() {
                 *i += 1;
@@ -238,9 +250,6 @@ impl Gathered {
                 *i = 0;
             }
         }
-        if self.heap.len() > MAX_UNNAMED_LEN {
-            return Err(Error::too_large("a few thousand values of it are more than 256 MiB"));
-        }
         Ok(())
     }
 
@@ -249,24 +258,105 @@ impl Gathered {
     }
 }
 
-/// Where each of `count` elements is in a framed list: how many there are in four little-endian bytes, then
-/// each one's length and bytes.
-fn framed(chunk: &[u8], count: u64) -> Result<Vec<(usize, usize)>> {
-    let number =
-        |at: usize| -> Option<u64> { Some(u32::from_le_bytes(*chunk.get(at..)?.first_chunk()?).into()) };
-    let found = number(0).ok_or_else(|| Error::corrupt("too short for a list"))?;
-    if found != count {
+/// Where the length of each of `count` elements stands in a framed list: how many there are in four
+/// little-endian bytes, then each one's length and bytes. Each takes as much memory as its length does in
+/// the list.
+fn framed(chunk: &[u8], count: u64) -> Result<Vec<u32>> {
+    let found = number(chunk, 0).ok_or_else(|| Error::corrupt("too short for a list"))?;
+    if u64::from(found) != count {
         return Err(Error::corrupt(format!("a list of {found} values where {count} are due")));
     }
+    let early = || Error::corrupt("a list that ends early");
     // Each element takes four bytes at least.
-    let mut elements = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(chunk.len() / 4));
+    let most = u32::try_from(chunk.len() / 4).map_err(|e| early().with_source(e))?;
+    if found > most {
+        return Err(early());
+    }
+    let mut elements = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
     let mut at = 4_usize;
-    for _ in 0..count {
-        let len = number(at).and_then(|n| usize::try_from(n).ok());
-        let end = len.and_then(|len| at.checked_add(4)?.checked_add(len)).filter(|end| *end <= chunk.len());
-        let end = end.ok_or_else(|| Error::corrupt("a list that ends early"))?;
-        elements.push((at + 4, end));
-        at = end;
+    for _ in 0..found {
+        let text = text_at(chunk, u32::try_from(at).map_err(|e| early().with_source(e))?);
+        let text = text.ok_or_else(early)?;
+        elements.push(u32::try_from(at).map_err(|e| early().with_source(e))?);
+        at += 4 + text.len();
     }
     Ok(elements)
+}
+
+fn number(chunk: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*chunk.get(at..)?.first_chunk()?))
+}
+
+/// The element whose length stands at `at`.
+fn text_at(chunk: &[u8], at: u32) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
+    let len = usize::try_from(number(chunk, at)?).ok()?;
+    let start = at.checked_add(4)?;
+    chunk.get(start..start.checked_add(len)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cdm::ErrorKind;
+
+    use super::*;
+    use crate::chunked::{EngineOptions, OneChunk};
+
+    /// One chunk of so many empty texts.
+    fn empty_texts(count: u32) -> Arc<VaryingArray> {
+        let mut chunk = count.to_le_bytes().to_vec();
+        chunk.resize(4 + 4 * usize::try_from(count).unwrap(), 0);
+        Arc::new(VaryingArray {
+            name: cdm::FullName::new("/text"),
+            version: "v".into(),
+            shape: vec![count.into()],
+            chunk_shape: vec![count.into()],
+            order: vec![0],
+            fill: Bytes::new(),
+            pipeline: Pipeline::new(Vec::new()),
+            index: Arc::new(OneChunk(Some(ChunkLocation::Encoded(chunk.into())))),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_large_chunk_is_held_against_the_budget_while_it_is_decoded() {
+        let engine = Arc::new(Engine::new(EngineOptions {
+            budget_bytes: 16 << 20,
+            band_bytes: 256 << 10,
+            cache_bytes: 0,
+            patience: Duration::from_millis(50),
+            ..EngineOptions::default()
+        }));
+        let first = async |count: u32| {
+            let selection = Selection::all(&[count.into()]);
+            let mut blocks = engine.read_varying(&empty_texts(count), &selection);
+            blocks.next().await.unwrap()
+        };
+        let block = first(1 << 20).await.unwrap();
+        // What only decoding needed is free again.
+        let others = engine.hold_memory(14 << 20).await.unwrap();
+        drop(block);
+        assert!(first(1 << 10).await.is_ok());
+        assert_eq!(first(1 << 20).await.unwrap_err().kind(), ErrorKind::Overloaded);
+        drop(others);
+        assert!(first(1 << 20).await.is_ok());
+        assert!(engine.hold_memory(16 << 20).await.is_ok());
+    }
+
+    #[test]
+    fn the_places_of_elements_take_four_bytes_each() {
+        let mut chunk = 3_u32.to_le_bytes().to_vec();
+        for text in ["", "ab", "c"] {
+            chunk.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+            chunk.extend(text.as_bytes());
+        }
+        let places: Vec<u32> = framed(&chunk, 3).unwrap();
+        let texts: Vec<&[u8]> = places.iter().map(|at| text_at(&chunk, *at).unwrap()).collect();
+        assert_eq!(texts, [&b""[..], b"ab", b"c"]);
+        assert!(framed(&chunk, 4).is_err());
+        assert!(framed(&chunk[..chunk.len() - 1], 3).is_err());
+        assert!(framed(&u32::MAX.to_le_bytes(), u32::MAX.into()).is_err());
+    }
 }

@@ -13,7 +13,6 @@ use cdm::{Error, Result};
 use futures::{StreamExt, TryStreamExt};
 
 use super::{
-    chunk_object::ChunkObject,
     manifest::{Checksum, ChunkRef},
     manifests::Manifests,
     object_id::ObjectId,
@@ -22,7 +21,10 @@ use super::{
 use crate::{
     chunked::ChunkLocation,
     references::Targets,
-    storage::{Object, Place},
+    storage::{
+        Object, Place, join,
+        lazy::{Known, LazyObject},
+    },
     zarr::ChunkKeys,
 };
 
@@ -152,8 +154,7 @@ impl Chunks {
                     .checked_add(len)
                     .ok_or_else(|| Error::corrupt("a chunk of an impossible length"))?;
                 let same = objects.get(&id).filter(|object| object.size >= size);
-                let object =
-                    same.map_or_else(|| Arc::new(ChunkObject::object(&self.place, id, size)), Arc::clone);
+                let object = same.map_or_else(|| Arc::new(native_object(&self.place, id, size)), Arc::clone);
                 objects.insert(id, Arc::clone(&object));
                 Ok(ChunkLocation::Stored { object, offset, len, filter_mask: 0 })
             }
@@ -164,6 +165,14 @@ impl Chunks {
             }
         }
     }
+}
+
+/// The object of the native chunk `id` in the repository at `place`, which should have `size` bytes.
+pub(super) fn native_object(place: &Place, id: ObjectId, size: u64) -> Object {
+    let relative = format!("chunks/{id}");
+    let (path, name) = (place.inside(&relative).into(), join(&place.name, &relative).into());
+    // Chunks are never written twice.
+    LazyObject::object(&place.store, path, name, id.to_string().into(), Known::AtLeast(size))
 }
 
 /// Whether the object of virtual chunks is, as far as can be told, the one that was referred to. Entity tags

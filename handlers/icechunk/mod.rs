@@ -5,7 +5,6 @@
 //! files' common header) and `flatbuffer` (their encoding). What a snapshot holds is a Zarr hierarchy, and
 //! the Zarr reader's business: `documents` gives it the metadata, `chunks` finds the chunks.
 
-mod chunk_object;
 mod chunks;
 mod documents;
 mod envelope;

@@ -20,7 +20,7 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::{
-    chunk_object::ChunkObject,
+    chunks::native_object,
     envelope::{self, Kind},
     format_tests::{file, told},
     hostile_tests::damaged,
@@ -264,7 +264,7 @@ async fn a_chunk_costs_one_request() {
             read: Arc::default(),
         });
         let place = Place { store: Arc::clone(&store) as _, ..Place::alone("a") };
-        let object = ChunkObject::object(&place, ObjectId([1; 12]), size);
+        let object = native_object(&place, ObjectId([1; 12]), size);
         assert!(object.name.starts_with("a/chunks/"), "{}", object.name);
         let ranges: Vec<_> = ranges.into_iter().map(|(start, end)| start..end).collect();
         let found = object.read_ranges(&ranges).await.unwrap();
@@ -277,11 +277,11 @@ async fn a_chunk_costs_one_request() {
     }
     let store = Counted { bytes: all.into(), opened: AtomicUsize::new(0), read: Arc::default() };
     let place = Place { store: Arc::new(store), ..Place::alone("a") };
-    let longer = ChunkObject::object(&place, ObjectId([1; 12]), 200_001);
+    let longer = native_object(&place, ObjectId([1; 12]), 200_001);
     for range in [0..10, 0..200_001, 190_000..200_001, 100_000..100_001] {
         assert_eq!(longer.read(range).await.unwrap_err().kind(), ErrorKind::Corrupt);
     }
-    let object = ChunkObject::object(&place, ObjectId([1; 12]), 100);
+    let object = native_object(&place, ObjectId([1; 12]), 100);
     let found = tokio::task::spawn_blocking(move || object.read_blocking(3..5)).await.unwrap();
     assert_eq!(&found.unwrap()[..], [3, 4]);
 }

@@ -6,6 +6,7 @@
 mod coalesce;
 #[cfg(feature = "testing")]
 pub mod faults;
+pub(crate) mod lazy;
 pub mod local;
 mod memory;
 mod remote;

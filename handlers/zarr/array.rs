@@ -2,7 +2,7 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use cdm::{Attribute, Attributes, DataType, Error, FullName, Result};
 
@@ -24,6 +24,9 @@ use crate::{
 
 /// Axes an array may have.
 const MOST_AXES: usize = 64;
+
+/// Bytes of the fill values of all arrays of a hierarchy.
+pub(super) const MOST_FILLS: u64 = 64 << 20;
 
 /// Where a variable's values come from.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub(super) struct Shared<'a> {
     pub(super) keys: &'a Arc<dyn ChunkKeys>,
     /// Identity of what was opened.
     pub(super) identity: Arc<str>,
+    /// Bytes that the arrays' fill values may still take: a few letters can name a large one.
+    pub(super) fills_left: Cell<u64>,
 }
 
 /// The array that `node` describes.
@@ -82,6 +87,10 @@ pub(super) fn draft(node: &Node, name: &FullName, shared: &Shared<'_>) -> Result
     if bytes.is_none_or(|n| i64::try_from(n).is_err()) {
         return Err(Error::corrupt("more than 2^63 bytes"));
     }
+    let size = kind.size().unwrap_or(0) as u64;
+    let left = shared.fills_left.get().checked_sub(size);
+    let left = left.ok_or_else(|| Error::unsupported("that many arrays of elements that large"))?;
+    shared.fills_left.set(left);
     let fill = fill::element(&kind, document.member("fill_value").unwrap_or(&Json::Null));
     let shown = fill.as_ref().ok().cloned().flatten();
     Ok(Draft {
@@ -113,13 +122,9 @@ fn all_attributes(node: &Node, kind: &Kind, fill: Option<Vec<u8>>) -> Attributes
     } else if let Some(fill) = stored.or(own) {
         all.set(fill);
     }
-    for attribute in &attributes(&node.attributes, Some(kind)) {
-        let made = matches!(&*attribute.name, "_FillValue" | "units" | "calendar" | "dtype");
-        if !made || all.get(&attribute.name).is_none() {
-            all.set(attribute.clone());
-        }
-    }
-    all
+    let others = attributes(&node.attributes, Some(kind));
+    let others: Vec<Attribute> = others.iter().filter(|a| all.get(&a.name).is_none()).cloned().collect();
+    all.iter().cloned().chain(others).collect()
 }
 
 fn not_a_time() -> Attribute {
@@ -135,6 +140,7 @@ fn values(
     fill: Option<Vec<u8>>,
     shared: &Shared<'_>,
 ) -> Result<Values> {
+    let declared = kind.clone();
     let (coding, style) = match node.format {
         Version::V2 => {
             // An axis of size 0 may have chunks of size 0.
@@ -156,7 +162,11 @@ fn values(
         }
         Version::V3 => v3_coding(&node.document, kind, shape)?,
     };
-    let fill = fill.unwrap_or_else(|| fill::default(&coding.kind));
+    // The metadata's type says nothing of the order of bytes in version 3; a codec does.
+    let fill = match fill {
+        Some(fill) => fill::reordered(fill, &declared, &coding.kind),
+        None => fill::default(&coding.kind),
+    };
     let Coding { pipeline, kind, chunk_shape, shards: levels, order } = coding;
     let stored_size = kind.size();
     let elements = chunk_shape.iter().try_fold(stored_size.unwrap_or(16) as u64, |n, &c| n.checked_mul(c));

@@ -6,6 +6,8 @@
 
 #![warn(clippy::indexing_slicing)]
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use cdm::{Attribute, Attributes, DataType};
 
@@ -27,21 +29,20 @@ fn is_hidden(name: &str) -> bool {
 /// All attributes of a node. `kind` is the array's type, for attributes that are of it.
 pub(super) fn attributes(json: &Json, kind: Option<&Kind>) -> Attributes {
     let types = json.member("_nczarr_attr").or_else(|| json.member("_nczarr_attrs"));
-    let types = types.and_then(|t| t.member("types"));
-    let mut all = Attributes::default();
-    for (name, value) in json.members() {
-        if is_hidden(name) {
-            continue;
-        }
-        let declared = types.and_then(|t| t.member(name)).and_then(Json::text);
+    let types = types.and_then(|t| t.member("types")).map(Json::members).unwrap_or_default();
+    let types: HashMap<&str, &Json> =
+        types.iter().map(|(name, declared)| (name.as_str(), declared)).collect();
+    let shown = json.members().iter().filter(|(name, _)| !is_hidden(name));
+    let each = shown.map(|(name, value)| {
+        let declared = types.get(name.as_str()).and_then(|declared| declared.text());
         let of_variable = match name.as_str() {
             "_FillValue" | "missing_value" => kind.and_then(|k| of_kind(name, k, value)),
             _ => None,
         };
         let as_declared = || declared.and_then(|d| declared_type(name, d, value));
-        all.set(of_variable.or_else(as_declared).unwrap_or_else(|| plain(name, value)));
-    }
-    all
+        of_variable.or_else(as_declared).unwrap_or_else(|| plain(name, value))
+    });
+    each.collect()
 }
 
 /// The attribute of the variable's own type; `None` when the value is none of it.

@@ -6,6 +6,7 @@ use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
 use cdm::{Error, Result, ResultExt};
+use futures::{StreamExt, TryStreamExt};
 
 use super::{ChunkKeys, coding::ShardLevel, shard::Shards};
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
 
 /// Unencoded chunks larger than this are not fetched whole for a part of them.
 const LARGE: u64 = 4 << 20;
+
+/// Objects opened at once.
+const IN_FLIGHT: usize = 8;
 
 /// How positions in the chunk grid are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,22 +97,22 @@ impl Chunks {
     async fn objects(&self, chunks: &[Vec<u64>]) -> Result<Vec<Option<ChunkLocation>>> {
         let mut found = self.located(chunks).await?;
         let Some(len) = self.plain_len.filter(|len| *len > LARGE) else { return Ok(found) };
-        for location in &mut found {
-            let Some(ChunkLocation::Keyed { store, path }) = location else { continue };
-            let opened = store.open(path, Part::Head(1)).await.within(|| path.to_string())?;
-            *location = match opened {
-                None => None,
-                Some((object, _)) if object.size != len => {
-                    let message = format!("{path} holds {} bytes where {len} are due", object.size);
-                    return Err(Error::corrupt(message));
-                }
-                Some((object, _)) => {
-                    Some(ChunkLocation::Stored { object: Arc::new(object), offset: 0, len, filter_mask: 0 })
-                }
-            };
-        }
-        Ok(found)
+        // Only opening tells whether it was ever written.
+        let opened: Vec<_> = found.drain(..).map(|location| part_of(location, len)).collect();
+        futures::stream::iter(opened).buffered(IN_FLIGHT).try_collect().await
     }
+}
+
+/// The chunk at `location` as a part of its object.
+async fn part_of(location: Option<ChunkLocation>, len: u64) -> Result<Option<ChunkLocation>> {
+    let Some(ChunkLocation::Keyed { store, path }) = &location else { return Ok(location) };
+    let opened = store.open(path, Part::Head(1)).await.within(|| path.to_string())?;
+    let Some((object, _)) = opened else { return Ok(None) };
+    if object.size != len {
+        let message = format!("{path} holds {} bytes where {len} are due", object.size);
+        return Err(Error::corrupt(message));
+    }
+    Ok(Some(ChunkLocation::Stored { object: Arc::new(object), offset: 0, len, filter_mask: 0 }))
 }
 
 /// The levels of shards of an array; `None` when it has none.

@@ -179,6 +179,10 @@ impl Build {
                 }
                 return self.shard(settings, depth).within(|| name.to_owned());
             }
+            if takes_bytes(name).is_some_and(|bytes| bytes != self.serialized) {
+                let message = format!("the codec {name} stands on the wrong side of the array's bytes");
+                return Err(Error::corrupt(message));
+            }
             self.v3_codec(name, settings).within(|| name.to_owned())?;
         }
         Ok(())
@@ -377,6 +381,17 @@ impl Build {
         self.stages.push(codec(stored, decoded)?);
         self.format = Some(stored);
         Ok(())
+    }
+}
+
+/// Whether a codec of version 3 is one of bytes, not of arrays; `None` for a codec that is not known.
+fn takes_bytes(name: &str) -> Option<bool> {
+    match name.strip_prefix("numcodecs.").unwrap_or(name) {
+        "gzip" | "zlib" | "zstd" | "blosc" | "bz2" | "lz4" | "lzma" | "shuffle" | "fletcher32" | "crc32"
+        | "crc32c" | "adler32" => Some(true),
+        "bytes" | "endian" | "transpose" | "vlen-utf8" | "vlen-bytes" | "bitround" | "quantize" | "delta"
+        | "fixedscaleoffset" | "astype" | "packbits" => Some(false),
+        _ => None,
     }
 }
 

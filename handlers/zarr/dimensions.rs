@@ -50,7 +50,26 @@ fn names(node: &Node, rank: usize) -> Vec<Option<String>> {
 /// The dimensions of every group, as they come to be known.
 #[derive(Debug, Default)]
 pub(super) struct Dimensions {
-    by_group: HashMap<FullName, Vec<Dimension>>,
+    by_group: HashMap<FullName, Own>,
+}
+
+/// What one group declares.
+#[derive(Debug, Default)]
+struct Own {
+    all: Vec<Dimension>,
+    positions: HashMap<FullName, usize>,
+}
+
+impl Own {
+    fn get(&self, name: &FullName) -> Option<&Dimension> {
+        self.all.get(*self.positions.get(name)?)
+    }
+
+    /// Adds a dimension of a new name.
+    fn add(&mut self, name: FullName, dimension: Dimension) {
+        self.positions.insert(name, self.all.len());
+        self.all.push(dimension);
+    }
 }
 
 impl Dimensions {
@@ -62,10 +81,11 @@ impl Dimensions {
             let size = value.size().or_else(|| value.member("size")?.size());
             let Some(size) = size.filter(|_| !name.is_empty() && !name.contains('/')) else { continue };
             let unlimited = value.member("unlimited").and_then(Json::integer).unwrap_or(0) != 0;
-            let dimension = Dimension { name: Some(group.join(name)), size, unlimited };
-            let all = self.by_group.entry(group.clone()).or_default();
-            if all.iter().all(|d| d.name != dimension.name) {
-                all.push(dimension);
+            let full = group.join(name);
+            let dimension = Dimension { name: Some(full.clone()), size, unlimited };
+            let own = self.by_group.entry(group.clone()).or_default();
+            if own.get(&full).is_none() {
+                own.add(full, dimension);
             }
         }
     }
@@ -83,7 +103,7 @@ impl Dimensions {
 
     /// What is declared in a group.
     pub(super) fn of_group(&self, group: &FullName) -> Vec<Dimension> {
-        self.by_group.get(group).cloned().unwrap_or_default()
+        self.by_group.get(group).map(|own| own.all.clone()).unwrap_or_default()
     }
 
     fn shared(&mut self, group: &FullName, name: &str, size: u64) -> Dimension {
@@ -105,21 +125,19 @@ impl Dimensions {
         }
         let all = self.by_group.entry(group.clone()).or_default();
         let mut own = group.join(name);
-        while all.iter().any(|d| d.name.as_ref() == Some(&own)) {
+        while all.get(&own).is_some() {
             own = FullName::new(&format!("{own}_{size}"));
             // Another array with the same conflict was here before.
-            let found = all.iter().find(|d| d.name.as_ref() == Some(&own) && d.size == size);
-            if let Some(found) = found {
+            if let Some(found) = all.get(&own).filter(|d| d.size == size) {
                 return found.clone();
             }
         }
-        let dimension = Dimension::shared(own, size);
-        all.push(dimension.clone());
+        let dimension = Dimension::shared(own.clone(), size);
+        all.add(own, dimension.clone());
         dimension
     }
 
     fn find(&self, name: &FullName, size: u64) -> Option<Dimension> {
-        let all = self.by_group.get(&name.parent())?;
-        all.iter().find(|d| d.name.as_ref() == Some(name) && d.size == size).cloned()
+        self.by_group.get(&name.parent())?.get(name).filter(|d| d.size == size).cloned()
     }
 }

@@ -2,6 +2,8 @@
 
 #![warn(clippy::indexing_slicing)]
 
+use std::collections::HashMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cdm::{DataType, Error, Result};
 
@@ -32,8 +34,7 @@ pub(super) fn default(kind: &Kind) -> Vec<u8> {
         Kind::Record { members, size } => {
             let mut all = vec![0; *size];
             for member in members {
-                let one = default(&member.kind);
-                put(&mut all, member, |_| Some(one.clone()));
+                put(&mut all, member, Some(default(&member.kind)));
             }
             all
         }
@@ -92,7 +93,7 @@ fn stored(kind: &Kind, value: &Json) -> Option<Vec<u8>> {
                 other => (other.integer()? == 0).then_some("")?,
             };
             let units = text.chars().flat_map(|c| ordered(&u32::from(c).to_be_bytes(), *big)).collect();
-            padded(units, len * 4)
+            padded(units, len.checked_mul(4)?)
         }
         Kind::Time(time) => {
             let count = match value {
@@ -106,15 +107,18 @@ fn stored(kind: &Kind, value: &Json) -> Option<Vec<u8>> {
             Json::List(values) => {
                 let mut all = vec![0; *size];
                 for (member, value) in members.iter().zip(values) {
-                    put(&mut all, member, |_| stored(&member.kind, value)).then_some(())?;
+                    put(&mut all, member, stored(&member.kind, value)).then_some(())?;
                 }
                 (values.len() == members.len()).then_some(all)
             }
             Json::Object(_) => {
                 let mut all = vec![0; *size];
+                // Of values with the same name the last one counts.
+                let named: HashMap<&str, &Json> =
+                    value.members().iter().map(|(name, value)| (name.as_str(), value)).collect();
                 for member in members {
-                    let value = value.member(&member.name)?;
-                    put(&mut all, member, |_| stored(&member.kind, value)).then_some(())?;
+                    let value = named.get(&*member.name)?;
+                    put(&mut all, member, stored(&member.kind, value)).then_some(())?;
                 }
                 Some(all)
             }
@@ -132,16 +136,46 @@ fn stored(kind: &Kind, value: &Json) -> Option<Vec<u8>> {
     }
 }
 
-/// Writes each of a member's values into the record; false when there is none or it does not fit.
-fn put(record: &mut [u8], member: &Member, value: impl Fn(usize) -> Option<Vec<u8>>) -> bool {
+/// Writes a member's value into the record, as often as the member has values; false when there is none or
+/// it does not fit.
+fn put(record: &mut [u8], member: &Member, value: Option<Vec<u8>>) -> bool {
     let size = member.kind.size().unwrap_or(0);
-    (0..member.count()).all(|i| {
-        let start = member.offset + i * size;
-        let Some(target) = record.get_mut(start..start + size) else { return false };
-        let Some(bytes) = value(i).filter(|b| b.len() == size) else { return false };
-        target.copy_from_slice(&bytes);
-        true
-    })
+    let Some(value) = value.filter(|value| value.len() == size && size > 0) else { return false };
+    let len = size.checked_mul(member.count());
+    let end = len.and_then(|len| len.checked_add(member.offset));
+    let Some(target) = end.and_then(|end| record.get_mut(member.offset..end)) else { return false };
+    target.chunks_exact_mut(size).for_each(|one| one.copy_from_slice(&value));
+    true
+}
+
+/// An element of `declared` with its numbers in the order of bytes of `coded`, the same type otherwise.
+pub(super) fn reordered(mut element: Vec<u8>, declared: &Kind, coded: &Kind) -> Vec<u8> {
+    reorder(&mut element, declared, coded);
+    element
+}
+
+fn reorder(element: &mut [u8], declared: &Kind, coded: &Kind) {
+    if declared == coded {
+        return;
+    }
+    let unit = match (declared, coded) {
+        (Kind::Number { size, big: a, .. }, Kind::Number { big: b, .. }) if a != b => *size,
+        (Kind::Half { .. } | Kind::Brain { .. }, _) => 2,
+        (Kind::Complex { part, .. }, _) => *part,
+        (Kind::Wide { .. }, _) => 4,
+        (Kind::Time(_), _) => 8,
+        (Kind::Record { members, .. }, Kind::Record { members: coded, .. }) => {
+            for (from, to) in members.iter().zip(coded) {
+                let size = from.kind.size().unwrap_or(0).max(1);
+                let end = from.offset.saturating_add(size.saturating_mul(from.count()));
+                let all = element.get_mut(from.offset..end).unwrap_or_default();
+                all.chunks_exact_mut(size).for_each(|one| reorder(one, &from.kind, &to.kind));
+            }
+            return;
+        }
+        _ => return,
+    };
+    element.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
 }
 
 fn padded(mut bytes: Vec<u8>, len: usize) -> Option<Vec<u8>> {

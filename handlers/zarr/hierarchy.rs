@@ -4,10 +4,12 @@
 
 #![warn(clippy::indexing_slicing)]
 
+use std::sync::Arc;
+
 use cdm::{Error, ErrorKind, Result, ResultExt};
 use futures::{StreamExt, TryStreamExt};
 
-use super::json::Json;
+use super::json::{Json, ValuesLeft};
 use crate::storage::{EntryKind, Part, Place, join};
 
 /// A document larger than this is not read.
@@ -60,7 +62,7 @@ pub(super) enum Hierarchy {
 
 /// The hierarchy at `place`.
 pub(super) async fn read(place: &Place) -> Result<Hierarchy> {
-    let mut walk = Walk { place, left: MOST_BYTES };
+    let mut walk = Walk { place, left: MOST_BYTES, values: Arc::default() };
     if let Some(document) = walk.document("zarr.json").await? {
         return walk.v3(document).await.map(Hierarchy::Nodes);
     }
@@ -84,12 +86,14 @@ pub(super) async fn read(place: &Place) -> Result<Hierarchy> {
 struct Walk<'a> {
     place: &'a Place,
     left: u64,
+    /// Of all documents.
+    values: Arc<ValuesLeft>,
 }
 
 impl Walk<'_> {
     /// The document at a path from the root.
     async fn document(&mut self, path: &str) -> Result<Option<Json>> {
-        let found = document(self.place, path).await?;
+        let found = document(self.place, path, &self.values).await?;
         found.map(|found| self.counted(found)).transpose()
     }
 
@@ -100,7 +104,7 @@ impl Walk<'_> {
     }
 
     async fn v2_node(&mut self, path: &str) -> Result<Option<Node>> {
-        v2_node(self.place, path).await?.map(|(node, size)| self.node(node, size)).transpose()
+        v2_node(self.place, path, &self.values).await?.map(|(node, size)| self.node(node, size)).transpose()
     }
 
     fn node(&mut self, node: Node, size: u64) -> Result<Node> {
@@ -158,12 +162,13 @@ impl Walk<'_> {
         if paths.len() > MOST_NODES {
             return Err(too_many());
         }
-        let place = self.place;
+        let (place, values) = (self.place, Arc::clone(&self.values));
+        let values = &values;
         let reads = paths.into_iter().map(|path| async move {
             match format {
-                Version::V2 => v2_node(place, &path).await,
+                Version::V2 => v2_node(place, &path, values).await,
                 Version::V3 => {
-                    let found = document(place, &join(&path, "zarr.json")).await?;
+                    let found = document(place, &join(&path, "zarr.json"), values).await?;
                     found.map(|(json, size)| Ok((v3_node(&path, json)?, size))).transpose()
                 }
             }
@@ -185,26 +190,28 @@ fn too_many() -> Error {
 }
 
 /// A document and its size.
-async fn document(place: &Place, path: &str) -> Result<Option<(Json, u64)>> {
+async fn document(place: &Place, path: &str, values: &Arc<ValuesLeft>) -> Result<Option<(Json, u64)>> {
     let part = Part::Whole { at_most: LARGEST_DOCUMENT };
     let found = place.store.open(&place.inside(path), part).await.within(|| path.to_owned())?;
     let Some((_, bytes)) = found else { return Ok(None) };
     let size = bytes.len() as u64;
-    let parse = move || Json::parse(&bytes);
+    let values = Arc::clone(values);
+    let parse = move || Json::parse_within(&bytes, &values);
     let json = if size > 64 << 10 { crate::storage::blocking(parse).await } else { parse() };
     Ok(Some((json.within(|| path.to_owned())?, size)))
 }
 
 /// The array or group of version 2 at `path`, and the bytes of its documents.
-async fn v2_node(place: &Place, path: &str) -> Result<Option<(Node, u64)>> {
+async fn v2_node(place: &Place, path: &str, values: &Arc<ValuesLeft>) -> Result<Option<(Node, u64)>> {
     let (array, group, attributes) = (join(path, ".zarray"), join(path, ".zgroup"), join(path, ".zattrs"));
-    let first = futures::future::try_join(document(place, &array), document(place, &attributes));
+    let first =
+        futures::future::try_join(document(place, &array, values), document(place, &attributes, values));
     let (array, attributes) = first.await?;
     let (attributes, size) = attributes.unwrap_or((Json::Object(Vec::new()), 0));
     let is_array = array.is_some();
     let found = match array {
         Some(found) => Some(found),
-        None => document(place, &group).await?,
+        None => document(place, &group, values).await?,
     };
     let Some((document, own)) = found else { return Ok(None) };
     let format = Version::V2;
@@ -273,10 +280,11 @@ fn split(key: &str) -> (&str, &str) {
     key.rsplit_once('/').unwrap_or(("", key))
 }
 
-/// A path that is one: no component is empty or leads elsewhere.
+/// A path that is one: no component is empty, leads elsewhere, or is hidden, as groups that are walked have
+/// none that is.
 fn checked(path: &str) -> Result<&str> {
     let path = path.trim_matches('/');
-    let fine = path.is_empty() || path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let fine = path.is_empty() || path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
     if !fine || path.split('/').count() > DEEPEST {
         return Err(Error::corrupt(format!("the consolidated metadata name {path:?}")));
     }

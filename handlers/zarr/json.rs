@@ -3,13 +3,33 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use std::{cell::Cell, fmt};
+use std::{
+    cell::Cell,
+    fmt,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use cdm::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A document may hold this many values: what memory one document takes.
+/// Values of all documents of a hierarchy: what memory they take.
 const MOST_VALUES: u32 = 4 << 20;
+
+/// How many more values may be parsed, by one document after the other or several at once.
+#[derive(Debug)]
+pub(crate) struct ValuesLeft(AtomicU32);
+
+impl Default for ValuesLeft {
+    fn default() -> Self {
+        Self(AtomicU32::new(MOST_VALUES))
+    }
+}
+
+impl ValuesLeft {
+    fn take(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
 
 /// What stands for a bare word while a document is parsed: no other text begins so.
 const BARE: &str = "\u{0}\u{1}bare:";
@@ -41,22 +61,31 @@ impl Json {
     /// # Errors
     /// `Corrupt` when it is not JSON, or nested deeper than 128, or of too many values.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
-        let left = Cell::new(MOST_VALUES);
-        let strict = Self::strictly(bytes, &left);
+        Self::parse_within(bytes, &ValuesLeft::default())
+    }
+
+    /// As [`Json::parse`], one of several documents that are held together.
+    ///
+    /// # Errors
+    /// As [`Json::parse`], the number of values being that of all documents.
+    pub(super) fn parse_within(bytes: &[u8], left: &ValuesLeft) -> Result<Self> {
+        let parsed = Counted { left, taken: Cell::new(0) };
+        let strict = Self::strictly(bytes, &parsed);
         let broken = match strict {
             Ok(value) => return Ok(value),
             Err(e) => e,
         };
         if let Some(mended) = with_words_as_text(bytes) {
-            left.set(MOST_VALUES);
-            if let Ok(value) = Self::strictly(&mended, &left) {
+            // What was parsed is gone.
+            left.0.fetch_add(parsed.taken.take(), Ordering::Relaxed);
+            if let Ok(value) = Self::strictly(&mended, &parsed) {
                 return Ok(value);
             }
         }
         Err(Error::corrupt("the metadata are not JSON").with_source(broken))
     }
 
-    fn strictly(bytes: &[u8], left: &Cell<u32>) -> serde_json::Result<Self> {
+    fn strictly(bytes: &[u8], left: &Counted<'_>) -> serde_json::Result<Self> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let value = Seed(left).deserialize(&mut deserializer)?;
         deserializer.end()?;
@@ -88,6 +117,7 @@ impl Json {
         match self {
             Self::Int(n) => u64::try_from(*n).ok(),
             Self::UInt(n) => Some(*n),
+            Self::Float(_) => u64::try_from(self.integer()?).ok(),
             _ => None,
         }
     }
@@ -115,16 +145,23 @@ impl Json {
     }
 }
 
+/// What is left, and what one document took of it.
+struct Counted<'a> {
+    left: &'a ValuesLeft,
+    taken: Cell<u32>,
+}
+
 /// Visits one value; counts down what is left.
 #[derive(Clone, Copy)]
-struct Seed<'a>(&'a Cell<u32>);
+struct Seed<'a>(&'a Counted<'a>);
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        let left = self.0.get().checked_sub(1);
-        let left = left.ok_or_else(|| serde::de::Error::custom("more values than any metadata hold"))?;
-        self.0.set(left);
+        if !self.0.left.take() {
+            return Err(serde::de::Error::custom("more values than any metadata hold"));
+        }
+        self.0.taken.set(self.0.taken.get().saturating_add(1));
         deserializer.deserialize_any(self)
     }
 }
@@ -257,6 +294,26 @@ mod tests {
         assert_eq!(list[2], Json::Text("a NaN \" b".into()));
         let shown = r#"{"b":[NaN,-Infinity,"a NaN \" b"],"a":18446744073709551615,"c":-9223372036854775808,"d":1.5,"e":{}}"#;
         assert_eq!(json.to_string(), shown);
+    }
+
+    #[test]
+    fn sizes_may_be_floats_of_integral_value() {
+        let of = |text: &str| Json::parse(text.as_bytes()).unwrap().size();
+        assert_eq!((of("3.0"), of("0"), of("18446744073709551615")), (Some(3), Some(0), Some(u64::MAX)));
+        assert_eq!(
+            (of("3.5"), of("-1.0"), of("1e300"), of("NaN"), of("true")),
+            (None, None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn documents_held_together_share_a_bound() {
+        let left = ValuesLeft(AtomicU32::new(10));
+        // Four values each; that of bare words is parsed twice and counts once.
+        assert!(Json::parse_within(b"[1,2,NaN]", &left).is_ok());
+        assert!(Json::parse_within(b"[1,2,3]", &left).is_ok());
+        let error = Json::parse_within(b"[1,2,3]", &left).unwrap_err();
+        assert_eq!(error.kind(), cdm::ErrorKind::Corrupt);
     }
 
     #[test]

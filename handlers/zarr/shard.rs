@@ -13,13 +13,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use cdm::{Error, Result, ResultExt};
+use cdm::{Error, Result, ResultExt, Version};
 use futures::{StreamExt, TryStreamExt};
 
 use super::coding::ShardLevel;
 use crate::{
     chunked::ChunkLocation,
-    storage::{Object, Part},
+    storage::{
+        Object, Part, Store,
+        lazy::{Known, LazyObject},
+    },
 };
 
 /// Bytes of the indexes that are kept of one array.
@@ -43,8 +46,39 @@ pub(super) struct Shards {
 /// Indexes by shard, and the position within outer shards.
 #[derive(Debug, Default)]
 struct Kept {
-    indexes: HashMap<Vec<u64>, (Body, Bytes, Option<Instant>)>,
+    indexes: HashMap<Vec<u64>, (KeptBody, Bytes, Option<Instant>)>,
     bytes: usize,
+}
+
+/// A shard whose index is known.
+#[derive(Debug)]
+enum KeptBody {
+    Open(Body),
+    /// An object of local storage, which is opened again when it is read: each open one is a file.
+    Closed(Source, Version, u64),
+}
+
+impl KeptBody {
+    fn body(&self) -> Body {
+        match self {
+            Self::Open(body) => body.clone(),
+            Self::Closed(source, version, size) => {
+                let Source { store, path } = source;
+                let known = Known::Version(*size, Arc::clone(&version.identity));
+                let (path, name, identity) =
+                    (Arc::clone(path), Arc::clone(path), Arc::clone(&version.identity));
+                let object = LazyObject::object(store, path, name, identity, known);
+                Body::Range(Arc::new(object), 0, *size)
+            }
+        }
+    }
+}
+
+/// Where an object is.
+#[derive(Debug, Clone)]
+struct Source {
+    store: Arc<dyn Store>,
+    path: Arc<str>,
 }
 
 /// The bytes that a shard is.
@@ -72,7 +106,9 @@ impl Body {
             Error::corrupt(format!("bytes {offset} on of a shard that holds {}", self.len()))
         })?;
         Ok(match self {
-            Self::Range(object, start, _) => Self::Range(Arc::clone(object), start + offset, len),
+            Self::Range(object, start, _) => {
+                Self::Range(Arc::clone(object), start.saturating_add(offset), len)
+            }
             Self::Here(bytes) => {
                 let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
                 Self::Here(bytes.slice(index(offset)..index(end)))
@@ -83,7 +119,7 @@ impl Body {
 
     async fn read(&self, offset: u64, len: u64) -> Result<Bytes> {
         match self.part(offset, len)? {
-            Self::Range(object, start, len) => object.read(start..start + len).await,
+            Self::Range(object, start, len) => object.read(start..start.saturating_add(len)).await,
             Self::Here(bytes) => Ok(bytes),
             Self::Absent => Ok(Bytes::new()),
         }
@@ -176,6 +212,7 @@ impl Shards {
         if let Some(found) = self.kept(&path) {
             return Ok(found);
         }
+        let source = origin.source();
         let (body, stored) = origin.read(level).await?;
         let index = if matches!(body, Body::Absent) {
             Bytes::new()
@@ -187,7 +224,7 @@ impl Shards {
         };
         // An absent shard may be written at any time: it is asked for again.
         if !matches!(body, Body::Absent) {
-            self.keep(path, &body, &index, recheck);
+            self.keep(path, closed(&body, source), &index, recheck);
         }
         Ok((body, index))
     }
@@ -195,20 +232,21 @@ impl Shards {
     fn kept(&self, path: &[u64]) -> Option<(Body, Bytes)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (body, index, until) = kept.indexes.get(path)?;
-        until.is_none_or(|then| then > Instant::now()).then(|| (body.clone(), index.clone()))
+        until.is_none_or(|then| then > Instant::now()).then(|| (body.body(), index.clone()))
     }
 
-    fn keep(&self, path: Vec<u64>, body: &Body, index: &Bytes, recheck: Option<Duration>) {
+    fn keep(&self, path: Vec<u64>, body: KeptBody, index: &Bytes, recheck: Option<Duration>) {
         let until = recheck.and_then(|time| Instant::now().checked_add(time));
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = |body: &Body| if let Body::Here(bytes) = body { bytes.len() } else { 0 };
-        let cost = index.len() + held(body) + 256;
+        let held =
+            |body: &KeptBody| if let KeptBody::Open(Body::Here(bytes)) = body { bytes.len() } else { 0 };
+        let cost = index.len() + held(&body) + 256;
         if kept.bytes + cost > KEPT {
             // Simple, and right on average: a scan needs each index once.
             *kept = Kept::default();
         }
         kept.bytes += cost;
-        kept.indexes.insert(path, (body.clone(), index.clone(), until));
+        kept.indexes.insert(path, (body, index.clone(), until));
     }
 }
 
@@ -218,7 +256,27 @@ enum Origin {
     Part(Body),
 }
 
+/// What is kept of a shard that `body` is.
+fn closed(body: &Body, source: Option<Source>) -> KeptBody {
+    match (body, source) {
+        (Body::Range(object, 0, size), Some(source)) => {
+            KeptBody::Closed(source, object.version.clone(), *size)
+        }
+        _ => KeptBody::Open(body.clone()),
+    }
+}
+
 impl Origin {
+    /// Where the shard can be opened again, when it is a file.
+    fn source(&self) -> Option<Source> {
+        match self {
+            Self::Object(Some(ChunkLocation::Keyed { store, path })) if !store.is_remote() => {
+                Some(Source { store: Arc::clone(store), path: Arc::clone(path) })
+            }
+            _ => None,
+        }
+    }
+
     /// The shard and its index as stored.
     async fn read(self, level: &ShardLevel) -> Result<(Body, Bytes)> {
         let len = level.index_len;

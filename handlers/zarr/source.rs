@@ -3,6 +3,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use cdm::{
 
 use super::{
     ChunkKeys,
-    array::{Shared, Values, draft},
+    array::{MOST_FILLS, Shared, Values, draft},
     attributes::attributes,
     dimensions::Dimensions,
     hierarchy::Node,
@@ -51,7 +52,12 @@ impl ZarrSource {
         version: Option<Version>,
         engine: Arc<Engine>,
     ) -> Result<Self> {
-        let shared = Shared { place, keys, identity: new_identity(version.as_ref()) };
+        let shared = Shared {
+            place,
+            keys,
+            identity: new_identity(version.as_ref()),
+            fills_left: Cell::new(MOST_FILLS),
+        };
         let mut groups: Vec<(Group, Option<usize>)> = Vec::new();
         let mut positions: HashMap<&str, usize> = HashMap::new();
         let mut dimensions = Dimensions::default();

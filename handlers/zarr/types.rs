@@ -2,7 +2,7 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use cdm::{DataType, Dimension, Error, OpaqueType, RecordType, Result, Variable};
 
@@ -87,9 +87,9 @@ impl Kind {
             Self::Number { size, .. } | Self::Record { size, .. } => *size,
             Self::Bool | Self::Char => 1,
             Self::Half { .. } | Self::Brain { .. } => 2,
-            Self::Complex { part, .. } => part * 2,
+            Self::Complex { part, .. } => part.saturating_mul(2),
             Self::Text { len } | Self::Raw { len } => *len,
-            Self::Wide { len, .. } => len * 4,
+            Self::Wide { len, .. } => len.saturating_mul(4),
             Self::Time(_) => 8,
             Self::AnyText | Self::AnyBytes => return None,
         })
@@ -190,12 +190,17 @@ fn v2_at(json: &Json, is_netcdf: bool, depth: usize) -> Result<Kind> {
 /// padding.
 fn record(fields: &[Json], parse: impl Fn(&Json) -> Result<(String, Kind, Vec<u64>)>) -> Result<Kind> {
     let mut members: Vec<Member> = Vec::new();
+    let mut names = HashSet::new();
     let mut offset = 0_usize;
     for field in fields {
         let (name, kind, shape) = parse(field)?;
         let size = kind.size().ok_or_else(|| Error::unsupported("records with values of any length"))?;
-        if shape.len() > 32 || members.iter().any(|m| *m.name == *name) {
+        if shape.len() > 32 || (!name.is_empty() && !names.insert(name.clone())) {
             return Err(Error::corrupt("a record with impossible members"));
+        }
+        // However many there are of nothing, they would have to be walked.
+        if size == 0 || shape.contains(&0) {
+            return Err(Error::unsupported("a record member of no bytes"));
         }
         let member = Member { name: name.as_str().into(), kind, shape, offset };
         let end = size.checked_mul(member.count()).and_then(|n| n.checked_add(offset));
@@ -230,7 +235,7 @@ fn v2_simple(text: &str, is_netcdf: bool) -> Option<Kind> {
     if letter == 'O' {
         return rest.is_empty().then_some(Kind::AnyText);
     }
-    let len: usize = rest.parse().ok()?;
+    let len = rest.parse().ok().filter(|len| *len <= LARGEST_ELEMENT)?;
     let number = |model| Some(Kind::Number { model, size: len, big });
     match (letter, len) {
         ('b', 1) => Some(Kind::Bool),
@@ -325,14 +330,12 @@ fn v3_at(json: &Json, depth: usize) -> Result<Kind> {
                 Ok((name.to_owned(), v3_at(kind, depth + 1)?, Vec::new()))
             })?
         }
-        _ => some(
-            name.strip_prefix('r')
-                .and_then(|bits| bits.parse::<usize>().ok())
-                .and_then(|bits| (bits > 0 && bits % 8 == 0).then_some(Kind::Raw { len: bits / 8 })),
-        )?,
+        _ => some(name.strip_prefix('r').and_then(|bits| bits.parse::<usize>().ok()).and_then(|bits| {
+            (bits > 0 && bits % 8 == 0 && bits / 8 <= LARGEST_ELEMENT).then_some(Kind::Raw { len: bits / 8 })
+        }))?,
     })
 }
 
 fn some_len(len: Option<usize>, json: &Json) -> Result<usize> {
-    len.ok_or_else(|| unknown(json))
+    len.filter(|len| *len <= LARGEST_ELEMENT).ok_or_else(|| unknown(json))
 }

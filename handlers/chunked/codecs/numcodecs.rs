@@ -189,7 +189,11 @@ impl Codec for Delta {
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {
-        let single = self.stored.class == NumberClass::Float && self.stored.size == 4;
+        // numpy sums in the type that holds all numbers of both.
+        let single = match (self.stored.class, self.decoded.class) {
+            (NumberClass::Float, NumberClass::Float) => self.stored.size == 4 && self.decoded.size == 4,
+            _ => self.stored.size == 4 && self.decoded.size <= 2,
+        };
         let mut sum = Number::Int(0);
         map(&input, (self.stored, self.decoded), decoded_len, |number| {
             sum = match (sum, number) {
@@ -285,5 +289,28 @@ impl Codec for AsType {
 
     fn encoded_len(&self, decoded_len: usize) -> Option<usize> {
         encoded_len(decoded_len, self.stored, self.decoded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn differences_are_summed_as_numpy_does() {
+        let float = |size| NumberFormat { class: NumberClass::Float, size, big_endian: false };
+        let stored: Vec<u8> = [1e8_f32, 0.1, 0.1, 0.1, 3.3].iter().flat_map(|n| n.to_le_bytes()).collect();
+        // numcodecs.Delta(dtype='<f8', astype='<f4').decode(np.array([1e8, .1, .1, .1, 3.3], '<f4'))
+        let delta = Delta::new(float(4), float(8)).unwrap();
+        let decoded = delta.decode(stored.into(), Some(40)).unwrap();
+        let bits: Vec<u64> = decoded.as_chunks::<8>().0.iter().map(|n| u64::from_le_bytes(*n)).collect();
+        let mantissas: Vec<u64> = bits.iter().map(|n| n & ((1 << 52) - 1)).collect();
+        let due = [
+            0x7_d784_0000_0000,
+            0x7_d784_0066_6666,
+            0x7_d784_00cc_cccc,
+            0x7_d784_0133_3332,
+            0x7_d784_0e66_6662,
+        ];
+        assert_eq!(mantissas, due);
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::{Entry, EntryKind, FileStatus, Object};
 
 /// Objects in memory.
 #[derive(Debug, Clone, Default)]
-struct Loaded(BTreeMap<String, Bytes>);
+pub(super) struct Loaded(pub(super) BTreeMap<String, Bytes>);
 
 #[async_trait]
 impl Store for Loaded {
@@ -69,7 +69,7 @@ impl Loaded {
         self.0.insert(path.to_owned(), json.to_string().into());
     }
 
-    async fn source(&self) -> cdm::Result<Arc<dyn Source>> {
+    pub(super) async fn source(&self) -> cdm::Result<Arc<dyn Source>> {
         let store: Arc<dyn Store> = Arc::new(self.clone());
         let place = Place { store: Arc::clone(&store), path: "".into(), name: "loaded".into() };
         super::super::open(&place, Arc::new(super::super::StoreKeys(store)), None, registry().engine()).await
@@ -152,6 +152,19 @@ fn impossible_metadata_cost_their_variable_an_error() {
             ErrorKind::Unsupported,
         ),
         ("no codecs", |j| j["codecs"] = json!([]), ErrorKind::Corrupt),
+        (
+            "bytes compressed before there are any",
+            |j| j["codecs"] = json!([{"name": "zstd"}, {"name": "bytes"}]),
+            ErrorKind::Corrupt,
+        ),
+        (
+            "bytes transposed",
+            |j| {
+                j["codecs"] =
+                    json!([{"name": "bytes"}, {"name": "transpose", "configuration": {"order": [0, 1]}}]);
+            },
+            ErrorKind::Corrupt,
+        ),
         ("another fill value", |j| j["fill_value"] = json!("many"), ErrorKind::Corrupt),
         ("an unknown extension", |j| j["quux"] = json!({"a": 1}), ErrorKind::Unsupported),
         ("unknown keys", |j| j["chunk_key_encoding"]["name"] = json!("quux"), ErrorKind::Unsupported),
@@ -195,6 +208,10 @@ fn metadata_that_are_none_are_refused() {
         (huge.as_str(), ErrorKind::Corrupt),
         (
             r#"{"zarr_format":3,"node_type":"group","consolidated_metadata":{"metadata":{"../x":{"zarr_format":3,"node_type":"group"}}}}"#,
+            ErrorKind::Corrupt,
+        ),
+        (
+            r#"{"zarr_format":3,"node_type":"group","consolidated_metadata":{"metadata":{"a/.x":{"zarr_format":3,"node_type":"group"}}}}"#,
             ErrorKind::Corrupt,
         ),
     ] {

@@ -1,6 +1,8 @@
 //! Stores made by zarr-python and xarray, compared with what zarr-python reads from them
 //! (`fixtures/make.py`), through the Source contract.
 
+mod bounds;
+mod fills;
 mod hostile;
 mod storage;
 

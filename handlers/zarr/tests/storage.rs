@@ -133,11 +133,14 @@ fn a_shard_is_read_by_its_index_and_the_chunks_wanted() {
             assert_eq!((opened, reads), (1, 1), "{name}");
             let part = watched.inner.stat(&format!("sharded.zarr{name}/c/0/0")).await.unwrap().unwrap();
             assert!(bytes < part.size / 2, "{name}: {bytes} of {}", part.size);
-            // Another chunk of the same shard: the index is known.
+            // Another chunk of the same shard: the index is known, the file opened again.
             let block = testing::collect(source.read(&full, &one_chunk((4, 4), (5, 5))), true).await.unwrap();
             assert_eq!(block.byte_len(), 80);
             let (opened, _, reads, _) = watched.since();
-            assert_eq!((opened, reads), (0, 2), "{name}: one more");
+            assert_eq!(opened, 1, "{name}");
+            assert!(reads <= 2, "{name}: {reads}");
+            let open = watched.readers.lock().unwrap().iter().filter(|r| Arc::strong_count(r) > 1).count();
+            assert_eq!(open, 0, "{name}: no file stays open for the shards that are known");
         }
         let (source, watched) = open_watched("sharded.zarr", true).await;
         source.unwrap();
@@ -201,5 +204,31 @@ fn every_store_reads_the_same_from_a_zip_file() {
         assert!(all.is_empty(), "{}", all.join("\n"));
         let empty = MemoryObject::object("a.zip", &b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"[..]);
         assert_eq!(registry().open(empty).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    });
+}
+
+#[test]
+fn a_shard_that_is_replaced_while_its_index_is_known_is_not_misread() {
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("a.zarr");
+    let from = unpacked().join("sharded.zarr/end");
+    std::fs::create_dir_all(folder.join("c/0")).unwrap();
+    for name in ["zarr.json", "c/0/0"] {
+        std::fs::copy(from.join(name), folder.join(name)).unwrap();
+    }
+    let root = LocalRoot::open(around.path()).unwrap();
+    let place = Place { store: Arc::new(root), path: "a.zarr".into(), name: "a.zarr".into() };
+    run(async {
+        let registry = registry();
+        let source = registry.find(&place).await.unwrap().unwrap().open(&place, &registry).await.unwrap();
+        let full = FullName::new("/a");
+        let first = testing::collect(source.read(&full, &one_chunk((0, 4), (0, 5))), true).await;
+        assert!(first.is_ok());
+        let shard = std::fs::read(from.join("c/0/0")).unwrap();
+        let longer = [&[0; 8], shard.as_slice()].concat();
+        std::fs::write(folder.join("new"), longer).unwrap();
+        std::fs::rename(folder.join("new"), folder.join("c/0/0")).unwrap();
+        let error = testing::collect(source.read(&full, &one_chunk((4, 4), (5, 5))), true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
     });
 }

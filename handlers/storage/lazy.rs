@@ -1,4 +1,4 @@
-//! The object of a native chunk, opened when it is first read, in the request that reads it.
+//! An object that is opened when it is first read, in the request that reads it.
 
 #![warn(clippy::indexing_slicing)]
 
@@ -9,53 +9,85 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cdm::{Error, Result, Version};
+use cdm::{Error, ErrorKind, Result, Version};
 
-use super::object_id::ObjectId;
-use crate::storage::{Object, Part, Place, ReadRanges, Store};
+use super::{Object, Part, ReadRanges, Store};
 
 /// Bytes before a range that are read along with it rather than in another request.
 const NEAR: u64 = 64 << 10;
 
-/// `chunks/ID`, which is taken to be there.
+/// What is known of an object before it is opened.
+#[derive(Debug, Clone)]
+pub(crate) enum Known {
+    /// It has that many bytes at least.
+    AtLeast(u64),
+    /// It is this version, of that many bytes; another one is `Changed`.
+    Version(u64, Arc<str>),
+}
+
+impl Known {
+    fn size(&self) -> u64 {
+        match self {
+            Self::AtLeast(size) | Self::Version(size, _) => *size,
+        }
+    }
+}
+
+/// An object that is taken to be there.
 #[derive(Debug)]
-pub(super) struct ChunkObject {
+pub(crate) struct LazyObject {
     store: Arc<dyn Store>,
-    path: String,
-    /// Bytes that it should have.
-    size: u64,
+    path: Arc<str>,
+    known: Known,
     opened: OnceLock<Object>,
 }
 
-impl ChunkObject {
-    /// The object of the chunk `id` in the repository at `place`, which should have `size` bytes. Nothing
-    /// is asked of the store.
-    pub(super) fn object(place: &Place, id: ObjectId, size: u64) -> Object {
-        let relative = format!("chunks/{id}");
-        let path = place.inside(&relative);
+impl LazyObject {
+    /// The object at `path`. Nothing is asked of the store. `identity` is its version's, as far as anybody
+    /// asks before it is read.
+    pub(crate) fn object(
+        store: &Arc<dyn Store>,
+        path: Arc<str>,
+        name: Arc<str>,
+        identity: Arc<str>,
+        known: Known,
+    ) -> Object {
         Object {
-            name: crate::storage::join(&place.name, &relative).into(),
-            size,
-            // Chunks are never written twice.
-            version: Version { identity: id.to_string().into(), modified: None },
-            url: place.store.url(&path).map(Into::into),
-            reader: Arc::new(Self { store: Arc::clone(&place.store), path, size, opened: OnceLock::new() }),
+            name,
+            size: known.size(),
+            version: Version { identity, modified: None },
+            url: store.url(&path).map(Into::into),
+            reader: Arc::new(Self { store: Arc::clone(store), path, known, opened: OnceLock::new() }),
         }
     }
 
     async fn open(&self, part: Part) -> Result<Bytes> {
         let found = self.store.open(&self.path, part).await?;
-        // Never written is not the same: then no manifest would name it.
-        let (object, bytes) = found.ok_or_else(|| Error::corrupt("the object of a chunk is not there"))?;
-        if object.size < self.size {
+        // Whoever asks has reason to believe that it was written.
+        let (object, bytes) = found.ok_or_else(|| match &self.known {
+            Known::Version(..) => self.changed(),
+            Known::AtLeast(_) => Error::corrupt(format!("{}: the object of a chunk is not there", self.path)),
+        })?;
+        let due = match &self.known {
+            Known::AtLeast(due) => *due <= object.size,
+            Known::Version(_, identity) if object.version.identity != *identity => return Err(self.changed()),
+            Known::Version(due, _) => *due == object.size,
+        };
+        if !due {
             return Err(Error::corrupt(format!(
-                "the object of a chunk holds {} bytes where {} are due",
-                object.size, self.size
+                "{}: the object of a chunk holds {} bytes where {} are due",
+                self.path,
+                object.size,
+                self.known.size()
             )));
         }
         // Whoever was first: it is the same object.
         let _ = self.opened.set(object);
         Ok(bytes)
+    }
+
+    fn changed(&self) -> Error {
+        Error::new(ErrorKind::Changed, format!("{} has changed while it was read", self.path))
     }
 
     /// One range of an object that is not open yet.
@@ -70,9 +102,9 @@ impl ChunkObject {
                 .and_then(|end| bytes.get(start..end))
                 .map(|part| bytes.slice_ref(part)));
         }
-        if range.end == self.size {
+        if range.end == self.known.size() {
             let bytes = self.open(Part::Tail(range.end - range.start)).await?;
-            let is_end = self.opened.get().is_some_and(|object| object.size == self.size);
+            let is_end = self.opened.get().is_some_and(|object| object.size == self.known.size());
             return Ok((is_end && bytes.len() == len).then_some(bytes));
         }
         Ok(None)
@@ -80,7 +112,7 @@ impl ChunkObject {
 }
 
 #[async_trait]
-impl ReadRanges for ChunkObject {
+impl ReadRanges for LazyObject {
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         if self.opened.get().is_none()
             && let [range] = ranges
