@@ -183,6 +183,10 @@ async fn stored(
         for found in chunks.locate(&indices).await? {
             match found {
                 None => missing = true,
+                // Of files without an address of their own only the dataset's is given out.
+                Some(StoredChunk::Range { name, url: None, .. }) if *name != *source.dataset().name() => {
+                    return Ok(Err("its chunks are in files that are not served"));
+                }
                 Some(StoredChunk::Range { len, .. }) if layout.encodings.is_empty() && len == whole => {}
                 Some(StoredChunk::Range { skipped: 0, .. }) if !layout.encodings.is_empty() => {}
                 Some(StoredChunk::Range { .. }) => {

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use cdm::{DataType, Error, ErrorKind, FullName, Result, Source, StoredChunk, StoredChunks};
+use cdm::{DataType, Dataset, Error, ErrorKind, FullName, Result, Source, StoredChunk, StoredChunks};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 
@@ -203,7 +203,7 @@ impl Writer {
             && total > 0
             && plan.data_type != DataType::String
             && self.fits(grid::count(&plan.shape, &chunks.layout().chunk_shape))
-            && is_whole(chunks.as_ref(), &plan).await?
+            && is_whole(self.source.dataset(), chunks.as_ref(), &plan).await?
         {
             let whole = chunks.layout().chunk_shape.clone();
             let chunk_shape = grid::exact(&whole, element);
@@ -273,7 +273,9 @@ impl Writer {
                 for (index, location) in indices.iter().zip(found) {
                     let text = match location {
                         None if plan.absence_is_fill(REFERENCES) => continue,
-                        Some(StoredChunk::Range { name, url, offset, len, skipped: 0 }) => {
+                        Some(StoredChunk::Range { name, url, offset, len, skipped: 0 })
+                            if is_served(self.source.dataset(), &name, url.as_deref()) =>
+                        {
                             self.range(&name, url.as_deref(), offset, len)
                         }
                         Some(StoredChunk::Object { url: Some(url), .. }) => format!("[{}]", quoted(&url)),
@@ -331,8 +333,14 @@ const NATIVE: bool = cfg!(target_endian = "big");
 #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
 const BATCH_LEN: usize = BATCH as usize;
 
+/// Whether others can reach an object: of files without an address of their own only the dataset's is
+/// given out.
+fn is_served(dataset: &Dataset, name: &str, url: Option<&str>) -> bool {
+    url.is_some() || name == dataset.name()
+}
+
 /// Whether every chunk without encoding is a range of an object, or missing where that says the same.
-async fn is_whole(chunks: &dyn StoredChunks, plan: &Plan) -> Result<bool> {
+async fn is_whole(dataset: &Dataset, chunks: &dyn StoredChunks, plan: &Plan) -> Result<bool> {
     let layout = chunks.layout();
     let len = grid::byte_len(&layout.chunk_shape, layout.element.size as u64);
     let fill = super::plan::in_order(layout.fill.to_vec(), layout.element.size, layout.element.big_endian);
@@ -347,7 +355,9 @@ async fn is_whole(chunks: &dyn StoredChunks, plan: &Plan) -> Result<bool> {
         for location in chunks.locate(&indices).await? {
             let fits = match location {
                 None => absence_is_fill,
-                Some(StoredChunk::Range { len: stored, .. }) => stored == len,
+                Some(StoredChunk::Range { name, url, len: stored, .. }) => {
+                    stored == len && is_served(dataset, &name, url.as_deref())
+                }
                 Some(_) => false,
             };
             if !fits {

@@ -1,5 +1,5 @@
 """zarr-python as the oracle of Zarr stores: folders and zip files, versions 2 and 3. Types as the data model has them:
-times are 64-bit counts with units, complex numbers are records of `r` and `i`, truth values are 8-bit integers."""
+times are 64-bit counts with units, complex numbers are records of `r` and `i`, truth values are 8-bit integers with the attribute `dtype`."""
 
 import warnings
 from pathlib import Path
@@ -55,6 +55,9 @@ def _variable(array):
         unit = UNITS[np.datetime_data(values.dtype)[0]]
         kept["units"] = f"{unit} since 1970-01-01" if values.dtype.kind == "M" else unit
         kept.update({"calendar": "proleptic_gregorian"} if values.dtype.kind == "M" else {})
+    elif values.dtype.kind == "b":
+        # As xarray marks them in netCDF files; a fill value of truth values would hide one of the two.
+        kept["dtype"] = "bool"
     elif fill is not None and kind != "compound":
         kept["_FillValue"] = np.asarray(fill, values.dtype.newbyteorder("=")) if kind != "str" else fill
     made = view.variable(kind, dims, values.shape, {}, shown)

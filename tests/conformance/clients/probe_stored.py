@@ -61,7 +61,8 @@ def read(url, form):
     # Coordinates are read while the dataset is opened.
     asked = {key: count for key, count in store.asked.items() if re.search(r"(^|/)([0-9.]+|c(/[0-9]+)*)$", key)}
     twice = [key for key, count in asked.items() if count > 1]
-    if twice or len(asked) != expected:
+    # References leave out chunks that were never written: nobody asks for those.
+    if twice or len(asked) > expected or (form != "kerchunk" and len(asked) != expected):
         raise AssertionError(f"{len(asked)} chunks were asked for, of {expected}; more than once: {twice[:3]}")
     return found
 
