@@ -87,7 +87,7 @@ fn answer(mut stream: &TcpStream, root: &Path, wanted: &str, port: u16) -> Optio
         modified % 60
     );
     let common = format!("Last-Modified: {modified}\r\nAccept-Ranges: bytes\r\n");
-    let (line, part) = match range.as_deref().and_then(|r| r.split_once('-')) {
+    let (line, sent) = match range.as_deref().and_then(|r| r.split_once('-')) {
         Some((from, to)) => {
             let from: usize = from.parse().ok()?;
             let to = to.parse().unwrap_or(usize::MAX).min(bytes.len() - 1);
@@ -96,6 +96,6 @@ fn answer(mut stream: &TcpStream, root: &Path, wanted: &str, port: u16) -> Optio
         }
         None => ("200 OK".to_owned(), &bytes[..]),
     };
-    write!(stream, "HTTP/1.1 {line}\r\n{common}Content-Length: {}\r\n\r\n", part.len()).ok()?;
-    if method == "GET" { stream.write_all(part).ok() } else { Some(()) }
+    write!(stream, "HTTP/1.1 {line}\r\n{common}Content-Length: {}\r\n\r\n", sent.len()).ok()?;
+    if method == "GET" { stream.write_all(sent).ok() } else { Some(()) }
 }
