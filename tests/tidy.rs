@@ -53,7 +53,7 @@ fn without_tests(text: &str) -> &str {
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/encoders", &["encoders"]),
     ("src/catalog", &["catalog"]),
-    ("src/protocols/mod.rs", &[]),
+    ("src/protocols/mod.rs", &["catalog"]),
     ("src/protocols/dap4", &["protocols", "protocols::dap4", "catalog", "encoders"]),
     ("src/protocols/dap2", &["protocols", "protocols::dap2", "catalog", "encoders"]),
     ("src/protocols/thredds", &["protocols", "protocols::thredds", "catalog", "encoders"]),

@@ -125,8 +125,13 @@ impl DatasetName {
 
     /// Percent-encoded for a URL path, slashes kept.
     pub fn to_url(&self) -> String {
-        self.0.split('/').map(encode_segment).collect::<Vec<_>>().join("/")
+        encode_path(&self.0)
     }
+}
+
+/// A path, its components percent-encoded and its slashes kept.
+pub fn encode_path(path: &str) -> String {
+    path.split('/').map(encode_segment).collect::<Vec<_>>().join("/")
 }
 
 /// One path component, percent-encoded.

@@ -7,9 +7,11 @@ pub mod thredds;
 pub mod zarr;
 
 use bytes::Bytes;
-use cdm::Result;
-use futures::stream::BoxStream;
+use cdm::{Dataset, Result};
+use futures::{TryStreamExt, stream::BoxStream};
 use http::{HeaderMap, StatusCode};
+
+use crate::catalog::encode_path;
 
 /// A body: chunks of bytes; an error item cuts the connection once headers are sent.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -72,6 +74,38 @@ impl Reply {
             compressible: true,
             body: Box::pin(futures::stream::once(async move { Ok(text) })),
         }
+    }
+}
+
+/// Documents up to this many bytes are kept while they are counted.
+const KEPT: u64 = 1 << 20;
+
+/// A document and its length, without which some clients take no answer: made once to be counted, and once
+/// more to be sent unless it is small.
+///
+/// # Errors
+/// What making it meets: nothing is sent then.
+pub(crate) async fn counted(make: impl Fn() -> ByteStream) -> Result<(u64, ByteStream)> {
+    let (mut length, mut kept) = (0, Vec::new());
+    let mut first = make();
+    while let Some(bytes) = first.try_next().await? {
+        length += bytes.len() as u64;
+        if length <= KEPT {
+            kept.push(Ok(bytes));
+        } else {
+            kept.clear();
+        }
+    }
+    let body = if length <= KEPT { Box::pin(futures::stream::iter(kept)) } else { make() };
+    Ok((length, body))
+}
+
+/// Where others read an object that chunks of `dataset` are in: its own URL, or the file below `files` when
+/// it is the dataset's. Other files are not given out: `None`.
+pub(crate) fn address(files: &str, dataset: &Dataset, name: &str, url: Option<&str>) -> Option<String> {
+    match url {
+        Some(url) => Some(url.to_owned()),
+        None => (name == dataset.name()).then(|| format!("{files}{}", encode_path(name))),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn dmr(dataset: &Dataset, base: &str, client: Client) -> String {
 }
 
 /// Where a variable's element is about to end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     /// Byte position in the document.
     pub(super) at: usize,

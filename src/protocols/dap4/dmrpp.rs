@@ -20,8 +20,11 @@ use cdm::{
 use futures::{StreamExt, stream};
 use http::StatusCode;
 
-use super::{Options, Response, dmr, headers, page::url_path, view, xml::escaped};
-use crate::protocols::{Reply, Request};
+use super::{Options, Response, dmr, headers, view, xml::escaped};
+use crate::{
+    catalog::encode_path,
+    protocols::{ByteStream, Reply, Request, address, counted},
+};
 
 /// Values that are not stored in a form that can be said are in the document up to this size, in bytes.
 const SMALL: u64 = 4 << 10;
@@ -33,14 +36,14 @@ const BATCH: usize = 1024;
 const LEFT_OUT: &str = "variables_left_out";
 
 /// How a variable is said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum How {
     /// One run of bytes.
     Contiguous(Arc<dyn StoredChunks>),
     /// In chunks; whether some were never written.
     Chunked(Arc<dyn StoredChunks>, bool),
     /// In the document.
-    Here(Vec<u8>),
+    Here(Bytes),
 }
 
 /// The DMR++ of `source`.
@@ -77,7 +80,7 @@ pub(super) async fn reply(
         root.attributes.set(Attribute::strings(LEFT_OUT, &left_out));
     }
     let dataset = Dataset::new(shown.dataset().name(), root)?;
-    let own = format!("{files}{}", url_path(request.dataset));
+    let own = format!("{files}{}", encode_path(request.dataset));
     let extra = [
         ("xmlns:dmrpp", "http://xml.opendap.org/dap/dmrpp/1.0.0#"),
         ("dmrpp:href", own.as_str()),
@@ -98,19 +101,20 @@ pub(super) async fn reply(
         });
     }
     parts.push_back(Part { before: rest, next: 0, place: None });
-    let state = State { files, own, parts };
-    let body =
-        stream::try_unfold(
-            state,
-            |mut state| async move { Ok(state.next().await?.map(|bytes| (bytes, state))) },
-        );
+    let state = State { source: Arc::clone(source), files, own, parts };
+    let make = || -> ByteStream {
+        Box::pin(stream::try_unfold(state.clone(), |mut state| async move {
+            Ok(state.next().await?.map(|bytes| (bytes, state)))
+        }))
+    };
+    let (length, body) = counted(make).await?;
     Ok(Reply {
         status: StatusCode::OK,
         headers: headers::of(Response::Dmrpp, request),
-        length: None,
+        length: Some(length),
         identity: Some(format!("dap4 dmrpp {}", request.base_url)),
         compressible: true,
-        body: Box::pin(body),
+        body,
     })
 }
 
@@ -183,8 +187,9 @@ async fn stored(
         for found in chunks.locate(&indices).await? {
             match found {
                 None => missing = true,
-                // Of files without an address of their own only the dataset's is given out.
-                Some(StoredChunk::Range { name, url: None, .. }) if *name != *source.dataset().name() => {
+                Some(StoredChunk::Range { name, url, .. })
+                    if address("", source.dataset(), &name, url.as_deref()).is_none() =>
+                {
                     return Ok(Err("its chunks are in files that are not served"));
                 }
                 Some(StoredChunk::Range { len, .. }) if layout.encodings.is_empty() && len == whole => {}
@@ -234,7 +239,7 @@ async fn small(
         }
     }
     *inline = inline.saturating_sub(values.len() as u64);
-    Ok(Some(How::Here(values)))
+    Ok(Some(How::Here(values.into())))
 }
 
 /// `group` with only the variables that are said, and maps to them.
@@ -266,6 +271,7 @@ fn positions(chunks: &dyn StoredChunks, first: u64, count: u64) -> Vec<Vec<u64>>
 }
 
 /// A piece of the document: text, then the chunks of a variable.
+#[derive(Clone)]
 struct Part {
     before: Bytes,
     /// The next chunk.
@@ -273,7 +279,9 @@ struct Part {
     place: Option<(Option<How>, Option<Variable>, dmr::Place)>,
 }
 
+#[derive(Clone)]
 struct State {
+    source: Arc<dyn Source>,
     /// URL of the stored files, and of the dataset's own.
     files: String,
     own: String,
@@ -357,8 +365,8 @@ impl State {
                     .collect();
                 let _ = write!(out, " chunkPositionInArray=\"[{}]\"", at.join(","));
             }
-            let place =
-                url.map_or_else(|| format!("{}{}", self.files, url_path(&name)), |url| url.to_string());
+            let place = address(&self.files, self.source.dataset(), &name, url.as_deref());
+            let place = place.ok_or_else(|| Error::internal("a chunk in a file that is not served"))?;
             if place != self.own {
                 let _ = write!(out, " href=\"{}\"", escaped(&place));
             }

@@ -7,7 +7,7 @@ use cdm::{Attributes, DataType, Dataset, Error, Group, Result, Variable};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::dmr::text_of;
-use crate::catalog::encode_segment;
+use crate::catalog::encode_path;
 
 /// More variables or attributes than this are left to the DMR.
 const MOST_SHOWN: usize = 2000;
@@ -62,17 +62,12 @@ pub(super) fn page(dataset: &Dataset, base: &str, origin: &str, top: &str) -> Re
         name: dataset.name(),
         top,
         base: quotable(base),
-        zarr: quotable(&format!("{origin}/zarr/{}/", url_path(dataset.name()))),
+        zarr: quotable(&format!("{origin}/zarr/{}/", encode_path(dataset.name()))),
         example: smaller_request(dataset, base, 4096),
         groups,
         complete: left > 0,
     };
     page.render().map_err(|e| Error::internal("the dataset page failed").with_source(e))
-}
-
-/// A dataset's name in a URL.
-pub(super) fn url_path(name: &str) -> String {
-    name.split('/').map(encode_segment).collect::<Vec<_>>().join("/")
 }
 
 fn section(group: &Group, base: &str, left: &mut usize) -> Section {

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use cdm::{DataType, Dataset, Error, ErrorKind, FullName, Result, Source, StoredChunk, StoredChunks};
+use cdm::{DataType, Error, ErrorKind, FullName, Result, Source, StoredChunk, StoredChunks};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 
@@ -20,8 +20,8 @@ use super::{
     typed,
 };
 use crate::{
-    catalog::encode_segment,
-    protocols::{Reply, Request},
+    catalog::encode_path,
+    protocols::{ByteStream, Reply, Request, address, counted},
 };
 
 /// Arrays up to this size are in the document, in bytes.
@@ -49,7 +49,7 @@ pub(super) async fn references(
     let writer = Writer {
         source: Arc::clone(source),
         files: format!("{}/files/", options.origin),
-        view: format!("{}/zarr/{}/", options.origin, encoded(request.dataset)),
+        view: format!("{}/zarr/{}/", options.origin, encode_path(request.dataset)),
         largest: options.largest_text,
         workspace: options.workspace.clone(),
     };
@@ -90,18 +90,23 @@ pub(super) async fn references(
         return Err(too_large(expected, options.largest_text));
     }
     let state = State { writer, work, next: 0, written: 0 };
-    let body = stream::try_unfold(state, |mut state| async move {
-        Ok(state.next().await?.map(|text| (Bytes::from(text), state)))
-    });
-    let head = stream::once(async move { Ok(Bytes::from(head)) });
-    let tail = stream::once(async { Ok(Bytes::from_static(b"}}\n")) });
+    let head = Bytes::from(head);
+    let make = || -> ByteStream {
+        let body = stream::try_unfold(state.clone(), |mut state| async move {
+            Ok(state.next().await?.map(|text| (Bytes::from(text), state)))
+        });
+        let head = stream::iter([Ok(head.clone())]);
+        let tail = stream::iter([Ok(Bytes::from_static(b"}}\n"))]);
+        Box::pin(head.chain(body).chain(tail))
+    };
+    let (length, body) = counted(make).await?;
     Ok(Reply {
         status: StatusCode::OK,
         headers: typed("application/json"),
-        length: None,
+        length: Some(length),
         identity: Some(format!("kerchunk {}", request.base_url)),
         compressible: true,
-        body: Box::pin(head.chain(body).chain(tail)),
+        body,
     })
 }
 
@@ -110,11 +115,6 @@ fn too_large(expected: u64, limit: u64) -> Error {
         "the references of this dataset would be about {expected} bytes of text and the limit \
          (limits.response_text) is {limit}; read it at /zarr/ instead, which needs no references"
     ))
-}
-
-/// A path with each component encoded.
-fn encoded(path: &str) -> String {
-    path.split('/').map(encode_segment).collect::<Vec<_>>().join("/")
 }
 
 /// The key prefix of a node.
@@ -127,6 +127,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// An array, as it is referred to.
+#[derive(Clone)]
 struct Part {
     name: FullName,
     plan: Plan,
@@ -146,6 +147,7 @@ impl Part {
     }
 }
 
+#[derive(Clone)]
 enum How {
     /// In the document: its only chunk.
     Inline(Bytes),
@@ -157,6 +159,7 @@ enum How {
     View,
 }
 
+#[derive(Clone)]
 struct Writer {
     source: Arc<dyn Source>,
     /// URL of the stored files, and of the dataset's Zarr view.
@@ -203,7 +206,7 @@ impl Writer {
             && total > 0
             && plan.data_type != DataType::String
             && self.fits(grid::count(&plan.shape, &chunks.layout().chunk_shape))
-            && is_whole(self.source.dataset(), chunks.as_ref(), &plan).await?
+            && self.is_whole(chunks.as_ref(), &plan).await?
         {
             let whole = chunks.layout().chunk_shape.clone();
             let chunk_shape = grid::exact(&whole, element);
@@ -273,11 +276,9 @@ impl Writer {
                 for (index, location) in indices.iter().zip(found) {
                     let text = match location {
                         None if plan.absence_is_fill(REFERENCES) => continue,
-                        Some(StoredChunk::Range { name, url, offset, len, skipped: 0 })
-                            if is_served(self.source.dataset(), &name, url.as_deref()) =>
-                        {
-                            self.range(&name, url.as_deref(), offset, len)
-                        }
+                        Some(StoredChunk::Range { name, url, offset, len, skipped: 0 }) => self
+                            .range(&name, url.as_deref(), offset, len)
+                            .unwrap_or_else(|| self.in_view(&part.name, index)),
                         Some(StoredChunk::Object { url: Some(url), .. }) => format!("[{}]", quoted(&url)),
                         Some(StoredChunk::Here { bytes, skipped: 0 }) if bytes.len() <= SMALL_CHUNK => {
                             format!("\"base64:{}\"", STANDARD.encode(bytes))
@@ -310,7 +311,9 @@ impl Writer {
                         place.map(|((i, count), p)| i.saturating_mul(*count).saturating_add(*p)).collect();
                     if at.iter().zip(&grid).all(|(i, count)| i < count) {
                         let offset = offset.saturating_add((number % each).saturating_mul(len));
-                        entry(&mut out, &folder, &at, &self.range(name, url.as_deref(), offset, len));
+                        let text = self.range(name, url.as_deref(), offset, len);
+                        let text = text.unwrap_or_else(|| self.in_view(&part.name, &at));
+                        entry(&mut out, &folder, &at, &text);
                     }
                 }
                 Ok((out, end.saturating_sub(first)))
@@ -318,13 +321,43 @@ impl Writer {
         }
     }
 
-    fn range(&self, name: &str, url: Option<&str>, offset: u64, len: u64) -> String {
-        let url = url.map_or_else(|| format!("{}{}", self.files, encoded(name)), str::to_owned);
-        format!("[{},{offset},{len}]", quoted(&url))
+    /// Whether every chunk without encoding is a range of an object, or missing where that says the same.
+    async fn is_whole(&self, chunks: &dyn StoredChunks, plan: &Plan) -> Result<bool> {
+        let layout = chunks.layout();
+        let len = grid::byte_len(&layout.chunk_shape, layout.element.size as u64);
+        let fill =
+            super::plan::in_order(layout.fill.to_vec(), layout.element.size, layout.element.big_endian);
+        let absence_is_fill = plan.fill(REFERENCES).is_some_and(|f| f == fill);
+        let counts = grid::counts(&layout.shape, &layout.chunk_shape);
+        let mut positions = grid::positions(&counts, 0);
+        loop {
+            let indices: Vec<_> = positions.by_ref().take(BATCH_LEN).collect();
+            if indices.is_empty() {
+                return Ok(true);
+            }
+            for location in chunks.locate(&indices).await? {
+                let fits = match location {
+                    None => absence_is_fill,
+                    Some(StoredChunk::Range { name, url, len: stored, .. }) => {
+                        stored == len && self.range(&name, url.as_deref(), 0, len).is_some()
+                    }
+                    Some(_) => false,
+                };
+                if !fits {
+                    return Ok(false);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn range(&self, name: &str, url: Option<&str>, offset: u64, len: u64) -> Option<String> {
+        let url = address(&self.files, self.source.dataset(), name, url)?;
+        Some(format!("[{},{offset},{len}]", quoted(&url)))
     }
 
     fn in_view(&self, name: &FullName, index: &[u64]) -> String {
-        let path = encoded(name.as_str().trim_start_matches('/'));
+        let path = encode_path(name.as_str().trim_start_matches('/'));
         format!("[{}]", quoted(&format!("{}{path}/{}", self.view, key(index))))
     }
 }
@@ -332,41 +365,6 @@ impl Writer {
 const NATIVE: bool = cfg!(target_endian = "big");
 #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
 const BATCH_LEN: usize = BATCH as usize;
-
-/// Whether others can reach an object: of files without an address of their own only the dataset's is
-/// given out.
-fn is_served(dataset: &Dataset, name: &str, url: Option<&str>) -> bool {
-    url.is_some() || name == dataset.name()
-}
-
-/// Whether every chunk without encoding is a range of an object, or missing where that says the same.
-async fn is_whole(dataset: &Dataset, chunks: &dyn StoredChunks, plan: &Plan) -> Result<bool> {
-    let layout = chunks.layout();
-    let len = grid::byte_len(&layout.chunk_shape, layout.element.size as u64);
-    let fill = super::plan::in_order(layout.fill.to_vec(), layout.element.size, layout.element.big_endian);
-    let absence_is_fill = plan.fill(REFERENCES).is_some_and(|f| f == fill);
-    let counts = grid::counts(&layout.shape, &layout.chunk_shape);
-    let mut positions = grid::positions(&counts, 0);
-    loop {
-        let indices: Vec<_> = positions.by_ref().take(BATCH_LEN).collect();
-        if indices.is_empty() {
-            return Ok(true);
-        }
-        for location in chunks.locate(&indices).await? {
-            let fits = match location {
-                None => absence_is_fill,
-                Some(StoredChunk::Range { name, url, len: stored, .. }) => {
-                    stored == len && is_served(dataset, &name, url.as_deref())
-                }
-                Some(_) => false,
-            };
-            if !fits {
-                return Ok(false);
-            }
-        }
-        tokio::task::yield_now().await;
-    }
-}
 
 fn key(index: &[u64]) -> String {
     if index.is_empty() {
@@ -380,6 +378,7 @@ fn entry(out: &mut String, folder: &str, index: &[u64], value: &str) {
 }
 
 /// The document being written.
+#[derive(Clone)]
 struct State {
     writer: Writer,
     work: VecDeque<Part>,
