@@ -25,6 +25,7 @@
 
 pub mod attribute;
 pub mod block;
+pub mod coordinates;
 pub mod data_type;
 pub mod error;
 pub mod filter;

@@ -4,11 +4,13 @@
 //! Reading, decoding and scattering chunks is the one engine's work ([`chunked`]); bytes come from
 //! [`storage`]. No word of any protocol here.
 
+pub mod aggregation;
 pub mod chunked;
 mod coordinate_maps;
 pub mod geotiff;
 pub mod hdf5;
 pub mod icechunk;
+pub mod ncml;
 pub mod netcdf3;
 pub mod references;
 pub mod registry;

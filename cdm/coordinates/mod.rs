@@ -1,0 +1,3 @@
+//! What coordinates mean, by the CF conventions: axes, time and calendars, coverage.
+
+pub mod summary;

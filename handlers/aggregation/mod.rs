@@ -1,0 +1,8 @@
+//! Datasets made of datasets: union, joins, tiles, forecast collections.
+//!
+//! A [`Member`] is described without being open, so combining is pure: descriptions and known values in, a
+//! Source out, no I/O. A read opens only the members that it touches.
+
+mod member;
+
+pub use member::{Combined, Known, KnownValues, Member, Note, NoteKind, Open};

@@ -1,0 +1,6 @@
+//! NcML 2.2: a dataset defined by a document: edits over another dataset, or an aggregation of several.
+//!
+//! [`document`] is what a definition says, wherever it was written: in NcML, in the configuration, in a
+//! THREDDS catalog. Combining members is the business of [`crate::aggregation`].
+
+pub mod document;
