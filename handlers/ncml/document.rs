@@ -1,6 +1,6 @@
 //! What a definition of a dataset says, resolved against nothing yet. Every part knows the line it stands on.
 //!
-//! The elements and attributes are those of NcML 2.2 ("`NetCDF` Markup Language", Unidata); what only the
+//! The elements and attributes are those of NcML 2.2 ("NetCDF Markup Language", Unidata); what only the
 //! configuration can say is marked so.
 
 use std::{sync::Arc, time::Duration};
