@@ -35,18 +35,19 @@ pub(super) async fn run(
     stop: impl Future<Output = ()>,
     now: impl Future<Output = ()>,
 ) {
-    let limits = &shared.config.limits;
     let finish = async {
         stop.await;
         tracing::info!("stopping: open answers may finish");
         shared.phase.send_replace(Phase::Leaving);
-        tokio::time::sleep(limits.drain_delay).await;
+        let delay = shared.live.load().config.limits.drain_delay;
+        tokio::time::sleep(delay).await;
         shared.phase.send_replace(Phase::Draining);
     };
     let whole = async {
         let ((), ()) = tokio::join!(finish, accept(listener, &shared));
         // Connections hold receivers: closed when the last has gone.
-        if tokio::time::timeout(limits.drain_timeout, shared.phase.closed()).await.is_err() {
+        let patience = shared.live.load().config.limits.drain_timeout;
+        if tokio::time::timeout(patience, shared.phase.closed()).await.is_err() {
             tracing::warn!("stopped with answers unfinished");
         }
     };
@@ -57,8 +58,8 @@ pub(super) async fn run(
 }
 
 async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
-    let limits = &shared.config.limits;
-    let connections = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let most = shared.live.load().config.limits.connections.min(Semaphore::MAX_PERMITS);
+    let connections = Arc::new(Semaphore::new(most));
     let addresses = Arc::new(Addresses::default());
     let mut phase = shared.phase.subscribe();
     let accepting = async {
@@ -92,7 +93,9 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
-    let limits = &shared.config.limits;
+    // Times hold for a connection from its beginning.
+    let live = shared.live.load_full();
+    let limits = &live.config.limits;
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!(error = %e, "setting TCP_NODELAY failed");
     }
@@ -100,6 +103,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut pha
     let stream = WriteTimeout::new(stream, limits.write_timeout, flushes.clone());
     let stream = Mender::new(stream, framing.clone(), limits.header_timeout);
     let idle_timeout = limits.idle_timeout;
+    drop(live);
     let connection = Connection { peer, framing, flushes };
     let service = ServiceBuilder::new()
         .layer(Trace { peer: peer.ip() })
@@ -143,13 +147,14 @@ struct Place {
 /// A place for a connection from `address`, unless it has as many as one may.
 fn admit(shared: &Shared, all: &Arc<Addresses>, address: IpAddr) -> Option<Place> {
     let all = Arc::clone(all);
+    let live = shared.live.load();
     // All clients behind a proxy share its address.
-    if shared.config.trusted_proxies.iter().any(|p| p.contains(address)) {
+    if live.config.trusted_proxies.iter().any(|p| p.contains(address)) {
         return Some(Place { all, address: None });
     }
     let mut counts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
     let count = counts.entry(address).or_insert(0);
-    if *count >= shared.config.limits.connections_per_address {
+    if *count >= live.config.limits.connections_per_address {
         return None;
     }
     *count += 1;

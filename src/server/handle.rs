@@ -13,6 +13,7 @@ use super::{
     error::Audience,
     files,
     layers::{RequestId, chain},
+    live::Live,
     mender::Framing,
     origin::origin,
     respond::{Asked, Body, Seek, empty, respond},
@@ -40,6 +41,8 @@ pub(super) struct Connection {
 /// A request as the functions below see it.
 struct Call<'a> {
     shared: &'a Shared,
+    /// The configuration that this request is answered by, whatever happens meanwhile.
+    live: &'a Live,
     method: &'a Method,
     headers: &'a HeaderMap,
     flushes: &'a Flushes,
@@ -61,8 +64,10 @@ pub(super) async fn handle(
     let (parts, body) = request.into_parts();
     let id = parts.extensions.get::<RequestId>().map_or_else(|| "unknown".into(), |id| Arc::clone(&id.0));
     let path = parts.uri.path();
+    let live = shared.live.load_full();
     let mut call = Call {
         shared: &shared,
+        live: &live,
         method: &parts.method,
         headers: &parts.headers,
         flushes: &connection.flushes,
@@ -97,7 +102,7 @@ async fn refuse(
         return Some((StatusCode::BAD_REQUEST, "the request says the length of its body twice"));
     }
     if connection.framing.has_body() {
-        let limits = &call.shared.config.limits;
+        let limits = &call.live.config.limits;
         let read = Limited::new(body, BODY_LEN).collect();
         match tokio::time::timeout(limits.header_timeout, read).await {
             Ok(Ok(_)) => {}
@@ -112,13 +117,13 @@ async fn refuse(
         return Some((StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS are answered"));
     }
     let len = call.path.len() + call.query.map_or(0, |q| q.len() + 1);
-    if len as u64 > call.shared.config.limits.uri {
+    if len as u64 > call.live.config.limits.uri {
         return Some((StatusCode::URI_TOO_LONG, "the URL is too long; ask for fewer variables at a time"));
     }
     if !uri.path().starts_with('/') && call.method != Method::OPTIONS {
         return Some((StatusCode::BAD_REQUEST, "the path does not begin with a slash"));
     }
-    match origin(&call.shared.config, call.headers, connection.peer.ip(), call.shared.local) {
+    match origin(&call.live.config, call.headers, connection.peer.ip(), call.shared.local) {
         Ok(origin) => call.origin = origin,
         Err(refused) => return Some(refused),
     }
@@ -127,7 +132,7 @@ async fn refuse(
 
 impl Call<'_> {
     fn audience(&self) -> Audience<'_> {
-        Audience { headers: self.headers, title: &self.shared.config.title, top: &self.top, id: self.id }
+        Audience { headers: self.headers, title: &self.live.config.title, top: &self.top, id: self.id }
     }
 
     fn asked(&self) -> Asked<'_> {
@@ -177,7 +182,7 @@ impl Call<'_> {
             Fixed::Live => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
             Fixed::Ready => {
                 let running = *self.shared.phase.borrow() == Phase::Running;
-                if running && self.shared.catalog.is_ready().await {
+                if running && self.live.catalog.is_ready().await {
                     (StatusCode::OK, "text/plain; charset=utf-8", "ready\n")
                 } else {
                     (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "not ready\n")
@@ -197,7 +202,7 @@ impl Call<'_> {
     }
 
     async fn catalog(&self, folder: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
-        let listing = self.shared.catalog.list(folder).await?;
+        let listing = self.live.catalog.list(folder).await?;
         let page = self.query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("page="));
         let page = match page.map(str::parse) {
             None => 1,
@@ -209,7 +214,7 @@ impl Call<'_> {
             page,
             top: &self.top,
             origin: &self.origin,
-            title: &self.shared.config.title,
+            title: &self.live.config.title,
         };
         if page == 0 || page > view.page_count() {
             return Err(Error::not_found(format!("there are {} pages", view.page_count())));
@@ -223,7 +228,7 @@ impl Call<'_> {
     }
 
     async fn file(&self, name: &DatasetName) -> Result<HttpResponse<Body>> {
-        let object = match self.shared.catalog.object(name).await {
+        let object = match self.live.catalog.object(name).await {
             Ok(object) => Arc::new(object),
             Err(e) if e.kind() == ErrorKind::NotFound => return self.folder(name, e).await,
             Err(e) => return Err(e),
@@ -235,7 +240,7 @@ impl Call<'_> {
 
     /// A path without its final slash that names a folder is sent there; else the error stands.
     async fn folder(&self, name: &DatasetName, error: Error) -> Result<HttpResponse<Body>> {
-        if self.shared.catalog.list(name).await.is_err() {
+        if self.live.catalog.list(name).await.is_err() {
             return Err(error);
         }
         let last = self.path.rsplit('/').next().unwrap_or_default();
@@ -250,7 +255,7 @@ impl Call<'_> {
 
     async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {
         for candidate in candidates {
-            match self.shared.catalog.stat(&candidate.dataset).await {
+            match self.live.catalog.stat(&candidate.dataset).await {
                 Ok(_) => return Ok(self.respond_dataset(mount, candidate).await),
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
@@ -273,7 +278,7 @@ impl Call<'_> {
         let request = self.front_request(&candidate.dataset, &base_url);
         let mut retried = false;
         loop {
-            let error = match self.shared.catalog.open(&candidate.dataset).await {
+            let error = match self.live.catalog.open(&candidate.dataset).await {
                 Ok(source) => match self.try_dataset(candidate, &request, source).await {
                     Ok(response) if response.status() != StatusCode::CONFLICT || retried => return response,
                     Ok(_) => Error::new(ErrorKind::Changed, "the dataset changed"),
@@ -283,7 +288,7 @@ impl Call<'_> {
             };
             // It was replaced while it was read: once more with the new one (then 409).
             if error.kind() == ErrorKind::Changed && !retried {
-                self.shared.catalog.forget(&candidate.dataset).await;
+                self.live.catalog.forget(&candidate.dataset).await;
                 retried = true;
                 continue;
             }
@@ -299,11 +304,11 @@ impl Call<'_> {
         source: Arc<dyn Source>,
     ) -> Result<HttpResponse<Body>> {
         let version = source.version().cloned();
-        let limits = &self.shared.config.limits;
+        let limits = &self.live.config.limits;
         let mut reply = match &candidate.response {
             Response::Dap4(response) => {
                 let options = dap4::Options {
-                    checksums: self.shared.config.dap4_checksum,
+                    checksums: self.live.config.dap4_checksum,
                     top: &self.top,
                     origin: &self.origin,
                     largest_text: limits.response_text,
@@ -315,7 +320,7 @@ impl Call<'_> {
                 let options = zarr::Options {
                     origin: &self.origin,
                     largest_text: limits.response_text,
-                    workspace: &self.shared.workspace,
+                    workspace: &self.live.workspace,
                 };
                 zarr::respond(request, response, source, options).await?
             }
@@ -335,8 +340,8 @@ impl Call<'_> {
 
     /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
     async fn in_data_lane(&self, mut reply: Reply) -> Result<Reply> {
-        let waiting = Arc::clone(&self.shared.data).acquire_owned();
-        let Ok(Ok(permit)) = tokio::time::timeout(self.shared.config.limits.queue_timeout, waiting).await
+        let waiting = Arc::clone(&self.live.data).acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(self.live.config.limits.queue_timeout, waiting).await
         else {
             return Err(Error::new(ErrorKind::Overloaded, "the server is busy; try again in a few seconds"));
         };

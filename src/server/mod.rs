@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod handle;
 mod layers;
+mod live;
 mod mender;
 mod origin;
 mod respond;
@@ -18,14 +19,13 @@ mod stall;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use cdm::{Error, Result};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-};
+use tokio::{net::TcpListener, sync::watch};
 
+use self::live::Live;
 pub use self::routes::{Candidate, CatalogFormat, Fixed, Response, Route, route};
-use crate::{catalog::Catalog, config::Config, protocols::zarr::Workspace};
+use crate::{catalog::Catalog, config::Config};
 
 /// A server that accepts connections once it is [run](Server::run).
 #[derive(Debug)]
@@ -37,13 +37,9 @@ pub struct Server {
 /// What all requests share.
 #[derive(Debug)]
 struct Shared {
-    config: Config,
-    catalog: Catalog,
+    /// What follows from the configuration in force.
+    live: ArcSwap<Live>,
     local: SocketAddr,
-    /// Permits of data answers: metadata and health never wait behind data.
-    data: Arc<Semaphore>,
-    /// Memory for chunks of the Zarr view.
-    workspace: Workspace,
     /// Where the server is in its life.
     phase: watch::Sender<Phase>,
 }
@@ -68,10 +64,9 @@ impl Server {
         let fail = |e: std::io::Error| Error::storage(format!("cannot listen on {listen}: {e}"), e);
         let listener = TcpListener::bind(listen).await.map_err(fail)?;
         let local = listener.local_addr().map_err(fail)?;
-        let data = Arc::new(Semaphore::new(config.limits.data_responses.min(Semaphore::MAX_PERMITS)));
-        let workspace = Workspace::new(config.limits.memory);
+        let live = ArcSwap::from_pointee(Live::new(config, catalog));
         let phase = watch::Sender::new(Phase::Running);
-        Ok(Self { listener, shared: Arc::new(Shared { config, catalog, local, data, workspace, phase }) })
+        Ok(Self { listener, shared: Arc::new(Shared { live, local, phase }) })
     }
 
     /// The address in use, with the port that was taken for port 0.
