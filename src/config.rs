@@ -4,6 +4,7 @@
 //! `_`) and the flags all go through it, so a setting is added by one field and one line.
 
 mod load;
+mod roots;
 mod stores;
 mod value;
 
@@ -14,6 +15,7 @@ use handlers::storage::RemoteOptions;
 use self::value::Value;
 pub use self::{
     load::{ConfigError, Overrides, load, parse},
+    roots::Mount,
     value::Network,
 };
 use crate::protocols::dap4::Checksums;
@@ -25,6 +27,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folders, files and URLs of object stores that are served.
     pub roots: Vec<PathBuf>,
+    /// Those that are served under paths of their own.
+    pub mounts: Vec<Mount>,
     /// Shown on pages and in catalogs.
     pub title: String,
     /// The URL clients reach this server at, when it is behind a proxy: `https://data.example.org/thalweg`.
@@ -103,6 +107,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             roots: Vec::new(),
+            mounts: Vec::new(),
             title: "Thalweg data server".to_owned(),
             public_url: None,
             allowed_hosts: Vec::new(),
@@ -161,6 +166,7 @@ macro_rules! setting {
 pub(crate) const SETTINGS: &[Setting] = &[
     setting!("listen", listen, address),
     setting!("roots", roots, paths),
+    setting!("root", mounts, mounts),
     setting!("title", title, text),
     setting!("public_url", public_url, url),
     setting!("allowed_hosts", allowed_hosts, texts),

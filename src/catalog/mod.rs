@@ -7,6 +7,7 @@
 mod listing;
 mod name;
 mod root;
+mod tree;
 
 use std::{
     path::PathBuf,
@@ -22,12 +23,12 @@ use handlers::{
 };
 use moka::future::Cache;
 
-use self::root::{Root, Tree};
 pub use self::{
     listing::{DATA_FOLDER_SUFFIXES, DATA_SUFFIXES, Entry, Listing, is_data_file, is_data_folder},
     name::{DatasetName, encode_path, encode_segment},
     root::{Served, Status},
 };
+use self::{root::Root, tree::Tree};
 
 /// Sources that nobody asked for during this time are closed.
 const IDLE: Duration = Duration::from_secs(300);
@@ -138,7 +139,7 @@ impl Catalog {
 
     /// The one dataset, when it is all there is.
     pub fn single(&self) -> Option<DatasetName> {
-        DatasetName::new(self.tree.single()?).ok()
+        self.tree.single().cloned()
     }
 
     /// The roots as the user named them, for messages.

@@ -1,4 +1,4 @@
-//! The places that are served, and where each appears in the tree of names.
+//! The places that are served: what of each is visible, and what is there at this moment.
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
@@ -16,7 +16,9 @@ pub struct Served {
     store: Arc<dyn Store>,
     /// The one dataset of the store that is visible; `None`: everything in it.
     single: Option<Arc<str>>,
-    /// What it is called among others.
+    /// The path it was given.
+    mount: Option<DatasetName>,
+    /// What it is called among others without one.
     base: String,
     /// As the user named it.
     shown: String,
@@ -82,15 +84,42 @@ impl Served {
         }
         let single = is_single.then(|| Arc::from(base.as_str()));
         let base = if visible { base } else { "data".to_owned() };
-        Ok(Self { store, single, base, shown })
+        Ok(Self { store, single, mount: None, base, shown })
+    }
+
+    /// The same under a path of its own, which may have several components: a folder's contents are below it,
+    /// a single dataset has it as its name. The top is no path of a single dataset: that keeps its name.
+    #[must_use]
+    pub fn at(self, path: DatasetName) -> Self {
+        let is_nameless = path.is_top() && self.single.is_some();
+        Self { mount: (!is_nameless).then_some(path), ..self }
+    }
+
+    /// The path it was given, if it was given one.
+    pub(super) fn mount(&self) -> Option<&DatasetName> {
+        self.mount.as_ref()
+    }
+
+    /// What it is called among others without a path.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether it is one dataset.
+    pub(super) fn is_single(&self) -> bool {
+        self.single.is_some()
+    }
+
+    pub(super) fn into_root(self, mount: DatasetName) -> Root {
+        Root { mount, single: self.single, store: self.store, shown: self.shown }
     }
 }
 
 /// One served place in the tree.
 #[derive(Debug)]
 pub(super) struct Root {
-    /// Its folder name at the top; `None`: its contents are the top.
-    name: Option<Arc<str>>,
+    /// Where its contents are in the tree of names; the name of a single dataset.
+    pub(super) mount: DatasetName,
     /// When it is one dataset: its name in the store, alone visible.
     single: Option<Arc<str>>,
     store: Arc<dyn Store>,
@@ -108,109 +137,13 @@ pub struct Status {
     pub(super) recheck: Duration,
 }
 
-/// All served paths.
-#[derive(Debug)]
-pub(super) struct Tree {
-    roots: Vec<Root>,
-}
-
-impl Tree {
-    pub(super) fn new(served: Vec<Served>) -> Self {
-        let alone = served.len() == 1;
-        let mut roots: Vec<Root> = Vec::with_capacity(served.len());
-        for Served { store, single, base, shown } in served {
-            // Of n + 1 names one is free when n are taken, so this ends.
-            let mut unique = base.clone();
-            let mut number = 1_u64;
-            while roots.iter().any(|r| r.top_name() == Some(&unique)) {
-                number += 1;
-                unique = format!("{base}-{number}");
-            }
-            let name = (single.is_some() || !alone).then(|| Arc::from(unique));
-            roots.push(Root { name, single, store, shown });
-        }
-        Self { roots }
-    }
-
-    pub(super) fn single(&self) -> Option<&str> {
-        match self.roots.as_slice() {
-            [root @ Root { single: Some(_), .. }] => root.top_name(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn roots(&self) -> &[Root] {
-        &self.roots
-    }
-
-    /// The root that `name` is in and its path there.
-    pub(super) fn root_of<'a, 'n>(&'a self, name: &'n DatasetName) -> Option<(&'a Root, &'n str)> {
-        let name = name.as_str();
-        self.roots.iter().find_map(|root| match (&root.name, &root.single) {
-            (None, None) => Some((root, name)),
-            (_, Some(_)) => (root.top_name() == Some(name)).then_some((root, name)),
-            (Some(folder), None) => {
-                let rest = name.strip_prefix(&**folder)?;
-                if rest.is_empty() { Some((root, rest)) } else { Some((root, rest.strip_prefix('/')?)) }
-            }
-        })
-    }
-
-    pub(super) async fn list(&self, folder: &DatasetName, registry: &Registry) -> Result<Listing> {
-        let missing = || Error::not_found(format!("there is no folder {folder}"));
-        match self.roots.as_slice() {
-            [Root { name: None, single: None, .. }] => {}
-            _ if folder.is_top() => return self.top(registry).await,
-            _ => {}
-        }
-        let (root, path) = self.root_of(folder).filter(|(r, _)| r.single.is_none()).ok_or_else(missing)?;
-        let entries = root.store.list(path).await;
-        let is_folder = |e: &Error| e.kind() == ErrorKind::NotFound && !folder.is_top();
-        let entries = entries.map_err(|e| if is_folder(&e) { missing() } else { e })?;
-        for mark in registry.folder_marks() {
-            let has = |name| entries.iter().any(|e| e.name == name);
-            let is_here = match mark.split_once('/') {
-                None => has(mark),
-                Some((first, _)) => {
-                    has(first) && root.store.stat(&storage::join(path, mark)).await?.is_some()
-                }
-            };
-            if is_here {
-                return Err(Error::not_found(format!("{folder} is a dataset, not a folder")));
-            }
-        }
-        let (folders, datasets) = root.split(folder, path, entries, registry).await?;
-        Ok(Listing::new(folder.clone(), folders, datasets))
-    }
-
-    /// The top of several roots.
-    async fn top(&self, registry: &Registry) -> Result<Listing> {
-        let mut listing = Listing { folder: DatasetName::top(), folders: Vec::new(), datasets: Vec::new() };
-        for root in &self.roots {
-            match (&root.name, &root.single) {
-                (Some(name), None) => listing.folders.push(Arc::clone(name)),
-                (_, Some(_)) => {
-                    // A dataset that vanished is left out, the others stay.
-                    if let (Some(name), Ok(entry)) = (root.top_name(), root.single_entry(registry).await) {
-                        listing.datasets.push(Entry { name: name.into(), ..entry });
-                    }
-                }
-                (None, None) => {}
-            }
-        }
-        listing.folders.sort_unstable();
-        listing.datasets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(listing)
-    }
-}
-
 impl Root {
-    /// The name at the top, if it has one of its own.
-    fn top_name(&self) -> Option<&str> {
-        self.name.as_deref()
+    /// Whether it is one dataset.
+    pub(super) fn is_single(&self) -> bool {
+        self.single.is_some()
     }
 
-    /// Where `path` (as [`Tree::root_of`] gives it) lies in the store.
+    /// Where `path` (as [`super::tree::Tree::root_of`] gives it) lies in the store.
     fn inside<'a>(&'a self, path: &'a str) -> &'a str {
         self.single.as_deref().unwrap_or(path)
     }
@@ -260,10 +193,41 @@ impl Root {
         self.single.is_some() || self.store.is_remote() || self.store.list("").await.is_ok()
     }
 
-    async fn single_entry(&self, registry: &Registry) -> Result<Entry> {
-        let single = self.single.clone().unwrap_or_default();
-        let status = self.stat(&single, &DatasetName::new(&single)?, registry).await?;
-        Ok(Entry { name: single, size: status.size, modified: status.version.modified })
+    /// The one dataset, as the folder it is mounted in shows it.
+    pub(super) async fn single_entry(&self, registry: &Registry) -> Result<Entry> {
+        let status = self.stat(self.mount.as_str(), &self.mount, registry).await?;
+        let name = self.mount.file_name().into();
+        Ok(Entry { name, size: status.size, modified: status.version.modified })
+    }
+
+    /// What the folder at `path` in the store holds, which is called `folder`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such folder, or it is a dataset.
+    pub(super) async fn list(
+        &self,
+        folder: &DatasetName,
+        path: &str,
+        registry: &Registry,
+    ) -> Result<Listing> {
+        let entries = self.store.list(path).await;
+        let is_missing = |e: &Error| e.kind() == ErrorKind::NotFound && !folder.is_top();
+        let missing = || Error::not_found(format!("there is no folder {folder}"));
+        let entries = entries.map_err(|e| if is_missing(&e) { missing() } else { e })?;
+        for mark in registry.folder_marks() {
+            let has = |name| entries.iter().any(|e| e.name == name);
+            let is_here = match mark.split_once('/') {
+                None => has(mark),
+                Some((first, _)) => {
+                    has(first) && self.store.stat(&storage::join(path, mark)).await?.is_some()
+                }
+            };
+            if is_here {
+                return Err(Error::not_found(format!("{folder} is a dataset, not a folder")));
+            }
+        }
+        let (folders, datasets) = self.split(folder, path, entries, registry).await?;
+        Ok(Listing::new(folder.clone(), folders, datasets))
     }
 
     /// The folders and datasets among the entries of `folder`, which is `path` in the store.
@@ -313,9 +277,11 @@ fn missing(path: &str) -> Error {
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)?;
-        match &self.name {
-            Some(name) if self.single.is_none() => write!(f, " as {name}/"),
-            _ => Ok(()),
+        match (&self.single, self.mount.as_str()) {
+            (None, "") => Ok(()),
+            (None, mount) => write!(f, " as {mount}/"),
+            (Some(single), mount) if **single == *mount => Ok(()),
+            (Some(_), mount) => write!(f, " as {mount}"),
         }
     }
 }

@@ -177,3 +177,65 @@ async fn a_folder_may_be_a_dataset() {
     assert!(alone.open(&name("marked")).await.is_ok());
     assert_eq!(kind_of_stat(&alone, "a.nc").await, ErrorKind::NotFound);
 }
+
+#[tokio::test]
+async fn places_are_mounted_under_paths_of_several_components() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["top/model/other", "top/model/gfs", "gfs/run", "one"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    for (file, size) in
+        [("top/a.nc", 1), ("top/model/b.nc", 2), ("top/model/gfs/hidden.nc", 3), ("gfs/run/c.nc", 4)]
+    {
+        fs::write(dir.path().join(file), vec![b'x'; size]).unwrap();
+    }
+    fs::write(dir.path().join("one/d.dat"), b"55555").unwrap();
+    let at = |folder: &str, mount: &str| {
+        Served::path(&dir.path().join(folder), &registry()).unwrap().at(name(mount))
+    };
+    let shown = |listing: &Listing| {
+        let datasets: Vec<_> = listing.datasets.iter().map(|e| format!("{}", e.name)).collect();
+        (listing.folders.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), datasets.join(" "))
+    };
+    let check = async |catalog: &Catalog, folder: &str, expect: (&str, &str)| {
+        let listing = catalog.list(&name(folder)).await.unwrap();
+        assert_eq!(shown(&listing), (expect.0.to_owned(), expect.1.to_owned()), "{folder}");
+    };
+
+    // Without a place at the top, the folders in between exist.
+    let served = vec![at("gfs", "model/gfs"), at("one/d.dat", "obs/today.nc")];
+    let catalog = Catalog::of(served, 16, registry());
+    check(&catalog, "", ("model obs", "")).await;
+    check(&catalog, "model", ("gfs", "")).await;
+    check(&catalog, "obs", ("", "today.nc")).await;
+    check(&catalog, "model/gfs", ("run", "")).await;
+    assert_eq!(catalog.object(&name("model/gfs/run/c.nc")).await.unwrap().size, 4);
+    assert_eq!(catalog.object(&name("obs/today.nc")).await.unwrap().size, 5);
+    for other in ["obs", "obs/d.dat", "d.dat", "model", "model/gfs", "gfs/run/c.nc", "obs/today.nc/x.nc"] {
+        assert_eq!(kind_of_stat(&catalog, other).await, ErrorKind::NotFound, "{other}");
+    }
+    for missing in ["mod", "model/gfs/nowhere", "obs/today.nc", "x"] {
+        let error = catalog.list(&name(missing)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{missing}");
+    }
+    assert_eq!(catalog.describe().len(), 2);
+    assert!(catalog.describe()[0].ends_with("gfs as model/gfs/"), "{:?}", catalog.describe());
+    assert!(catalog.describe()[1].ends_with("d.dat as obs/today.nc"), "{:?}", catalog.describe());
+
+    // Over a place at the top, the longest mount wins and hides what it covers.
+    let top = Served::path(&dir.path().join("top"), &registry()).unwrap();
+    let served = vec![top, at("gfs", "model/gfs"), at("one/d.dat", "model/b.nc"), at("one", "deep/er/one")];
+    let catalog = Catalog::of(served, 16, registry());
+    check(&catalog, "", ("deep model", "a.nc")).await;
+    check(&catalog, "model", ("gfs other", "b.nc")).await;
+    check(&catalog, "model/gfs", ("run", "")).await;
+    check(&catalog, "deep", ("er", "")).await;
+    assert_eq!(catalog.object(&name("model/b.nc")).await.unwrap().size, 5);
+    assert_eq!(kind_of_stat(&catalog, "model/gfs/hidden.nc").await, ErrorKind::NotFound);
+
+    // Names that are taken are not given away.
+    fs::create_dir_all(dir.path().join("x/top")).unwrap();
+    let unplaced = |folder: &str| Served::path(&dir.path().join(folder), &registry()).unwrap();
+    let served = vec![unplaced("top"), unplaced("x/top"), at("one", "top")];
+    check(&Catalog::of(served, 16, registry()), "", ("top top-2 top-3", "")).await;
+}

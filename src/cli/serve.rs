@@ -1,6 +1,6 @@
 //! `thalweg serve`: settings to a running server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,8 +56,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut config = arguments.stores.load(flags)?;
     if !arguments.paths.is_empty() {
         config.roots = arguments.paths;
+        config.mounts = Vec::new();
     }
-    if config.roots.is_empty() {
+    if config.roots.is_empty() && config.mounts.is_empty() {
         return Err(Failure::Usage("name a folder to serve: thalweg serve PATH".to_owned()));
     }
     start_log(&config.log)?;
@@ -66,9 +67,13 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn serve(mut config: Config) -> Result<(), Failure> {
     config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
-    let registry = registry(&config, &config.roots)?;
-    let places = config.roots.iter().map(|root| Served::named(root, &registry, &config.remote));
-    let places = places.collect::<cdm::Result<_>>()?;
+    let locations: Vec<PathBuf> =
+        config.roots.iter().chain(config.mounts.iter().map(|m| &m.location)).cloned().collect();
+    let registry = registry(&config, &locations)?;
+    let named = |root: &Path| Served::named(root, &registry, &config.remote);
+    let places = config.roots.iter().map(|root| named(root));
+    let mounted = config.mounts.iter().map(|m| Ok(named(&m.location)?.at(m.path.clone())));
+    let places = places.chain(mounted).collect::<cdm::Result<_>>()?;
     let catalog = Catalog::of(places, config.limits.open_datasets, registry);
     let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();
