@@ -4,5 +4,8 @@
 //! Source out, no I/O. A read opens only the members that it touches.
 
 mod member;
+mod open;
+mod snapshot;
 
+pub use self::{open::open, snapshot::Snapshot};
 pub use member::{Combined, Known, KnownValues, Member, Note, NoteKind, Open};

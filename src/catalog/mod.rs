@@ -18,6 +18,7 @@ use std::{
 use cdm::{Error, ErrorKind, Result, Source};
 use handlers::{
     Registry,
+    aggregation::{Note, Snapshot},
     registry::Found,
     storage::{Object, Place},
 };
@@ -101,6 +102,24 @@ impl Catalog {
                 Err(e) => return Err(e.shared()),
             }
         }
+    }
+
+    /// What a user should know of the aggregation that `name` is, as it is now; `None` when it is none.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub async fn snapshot(&self, name: &DatasetName) -> Result<Option<Arc<Snapshot>>> {
+        self.stat(name).await?;
+        Ok(None)
+    }
+
+    /// What a user should know of a dataset: what an aggregation leaves out or converts. Empty for most.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub async fn notes(&self, name: &DatasetName) -> Result<Arc<[Note]>> {
+        let snapshot = self.snapshot(name).await?;
+        Ok(snapshot.map_or_else(|| Arc::from([]), |s| Arc::clone(&s.notes)))
     }
 
     /// Drops the open Source of a dataset that turned out to have changed.
