@@ -3,6 +3,8 @@
 
 pub mod dap2;
 pub mod dap4;
+pub mod pages;
+mod text;
 pub mod thredds;
 pub mod zarr;
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     catalog::DatasetName,
-    protocols::{self, Reply, dap2, dap4, thredds, zarr},
+    protocols::{self, Reply, dap2, dap4, pages, thredds, zarr},
 };
 
 /// Bytes of a request body that are read and thrown away.
@@ -221,7 +221,9 @@ impl Call<'_> {
         }
         let reply = match format {
             CatalogFormat::Xml => thredds::xml(&view)?,
-            CatalogFormat::Html => thredds::html(&view)?,
+            CatalogFormat::Html => {
+                pages::folder(&pages::View { listing: &listing, page, site: self.site() })?
+            }
         };
         let version = Version { identity: listing.identity().into(), modified: None };
         Ok(self.send(reply, Some(&version)).await)
@@ -306,15 +308,19 @@ impl Call<'_> {
         let version = source.version().cloned();
         let limits = &self.live.config.limits;
         let mut reply = match &candidate.response {
-            Response::Dap4(response) => {
-                let options = dap4::Options {
-                    checksums: self.live.config.dap4_checksum,
-                    top: &self.top,
-                    origin: &self.origin,
-                    largest_text: limits.response_text,
-                };
-                dap4::respond(request, *response, source, options).await
-            }
+            Response::Dap4(response) => match dap4::wanted(*response, request) {
+                Ok(dap4::Wanted::Answer(response)) => {
+                    let options = dap4::Options {
+                        checksums: self.live.config.dap4_checksum,
+                        origin: &self.origin,
+                        largest_text: limits.response_text,
+                    };
+                    dap4::respond(request, response, source, options).await
+                }
+                Ok(dap4::Wanted::Page) => self.page(request, source)?,
+                Err(refusal) => refusal,
+            },
+            Response::Page => self.page(request, source)?,
             Response::Dap2(response) => dap2::respond(request, *response, source).await,
             Response::Zarr(response) => {
                 let options = zarr::Options {
@@ -336,6 +342,21 @@ impl Call<'_> {
             reply = self.in_data_lane(reply).await?;
         }
         respond(reply, self.asked(), version.as_ref(), None).await
+    }
+
+    /// The dataset's page, which is about what DAP4 shows of it.
+    fn page(&self, request: &protocols::Request<'_>, source: Arc<dyn Source>) -> Result<Reply> {
+        const EXAMPLE: u64 = 4096;
+        let source = dap4::view(source)?;
+        let example = dap4::smaller_request(source.dataset(), request.base_url, EXAMPLE);
+        let spelling = pages::Spelling { dap4_path: dap4::path_in_url, example: example.as_deref() };
+        let mut reply = pages::dataset(request, source.dataset(), self.site(), spelling)?;
+        reply.headers.extend(dap4::of_page());
+        Ok(reply)
+    }
+
+    fn site(&self) -> pages::Site<'_> {
+        pages::Site { top: &self.top, origin: &self.origin, title: &self.live.config.title }
     }
 
     /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
@@ -403,7 +424,7 @@ fn is_data(candidate: &Candidate) -> bool {
 
 fn front_error(response: &Response, error: &Error, request: &protocols::Request<'_>) -> Reply {
     match response {
-        Response::Dap4(_) => dap4::error(error, request),
+        Response::Dap4(_) | Response::Page => dap4::error(error, request),
         Response::Dap2(_) => dap2::error(error, request),
         Response::Zarr(_) => zarr::error(error, request),
     }

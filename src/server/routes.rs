@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::{
     catalog::DatasetName,
-    protocols::{dap2, dap4, zarr},
+    protocols::{dap2, dap4, pages, zarr},
 };
 
 /// Paths under which datasets are served, with the catalog's name for each.
@@ -74,6 +74,8 @@ pub enum Response {
     Dap2(dap2::Response),
     /// Zarr.
     Zarr(zarr::Response),
+    /// The page for people.
+    Page,
 }
 
 /// The form of a folder's listing.
@@ -169,7 +171,9 @@ fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     let dap4 = dap4::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap4(r)));
     let dap2 = dap2::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap2(r)));
     let zarr = zarr::SUFFIXES.iter().map(|(suffix, r)| (*suffix, Response::Zarr(r.clone())));
+    let pages = pages::SUFFIXES.iter().map(|suffix| (*suffix, Response::Page));
     let mut candidates: Vec<Candidate> = dap4
+        .chain(pages)
         .chain(dap2)
         .chain(zarr)
         .filter_map(|(suffix, response)| {

@@ -18,7 +18,6 @@ pub(super) fn of(response: Response, request: &Request<'_>) -> HeaderMap {
             "application/vnd.opendap.dap4.dataset-services+xml",
         ),
         Response::DsrXml => ("text/xml; charset=utf-8", "application/vnd.opendap.dap4.dataset-services+xml"),
-        Response::DsrHtml => ("text/html; charset=utf-8", "text/html"),
         Response::Dmr => (
             "application/vnd.opendap.dap4.dataset-metadata+xml; charset=utf-8",
             "application/vnd.opendap.dap4.dataset-metadata+xml",
@@ -39,6 +38,13 @@ pub(super) fn of(response: Response, request: &Request<'_>) -> HeaderMap {
     if response == Response::Dap {
         headers.insert(header::CONTENT_DISPOSITION, attachment(request.dataset));
     }
+    headers
+}
+
+/// The headers by which DAP4 clients know that the page at a dataset's URL is this server's.
+pub fn of_page() -> HeaderMap {
+    let mut headers = dap("text/html; charset=utf-8", "text/html");
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     headers
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pure: no HTTP server, no storage, no state. [`respond`] reads the query ([`request`]), parses and
 //! resolves the constraint ([`grammar`], [`resolve`]), wraps the Source ([`view()`], [`cdm::subset`])
-//! and writes one of the responses ([`dmr`], [`data`], [`dsr`], [`page`]). Section numbers in the
+//! and writes one of the responses ([`dmr`], [`data`], [`dsr`]). Section numbers in the
 //! comments are those of the protocol notes, which collect what the specification says and what real
 //! clients do.
 
@@ -14,13 +14,13 @@ mod dmr;
 mod dmrpp;
 mod dsr;
 mod error;
+mod example;
 mod fault;
 mod grammar;
 mod headers;
 mod literal;
 mod names;
 mod negotiate;
-mod page;
 mod request;
 mod resolve;
 mod view;
@@ -37,15 +37,20 @@ use http::StatusCode;
 use self::{dialect::Client, request::Query};
 use super::{Reply, Request};
 
-pub use self::{dialect::Checksums, error::error, view::view};
+pub use self::{
+    dialect::Checksums,
+    error::error,
+    example::{path_in_url, smaller_request},
+    headers::of_page,
+    negotiate::{Wanted, wanted},
+    view::view,
+};
 
 /// What may be asked of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Response {
     /// The services that the dataset has, as DAP4 names them: the bare URL, and `.dsr`.
     Dsr,
-    /// The dataset's page for people.
-    DsrHtml,
     /// The services as plain XML.
     DsrXml,
     /// The description (DMR).
@@ -61,16 +66,13 @@ pub enum Response {
 /// Which suffix of a dataset's URL asks for what; the first that fits counts. No suffix asks for
 /// [`Response::Dsr`].
 pub const SUFFIXES: &[(&str, Response)] = &[
-    (".dmr.html", Response::DsrHtml),
     (".dmr.xml", Response::DmrXml),
     (".dmr", Response::Dmr),
     (".dap", Response::Dap),
     (".dmrpp", Response::Dmrpp),
-    (".dsr.html", Response::DsrHtml),
     (".dsr.xml", Response::DsrXml),
     (".dsr", Response::Dsr),
     (".xml", Response::DsrXml),
-    (".html", Response::DsrHtml),
 ];
 
 /// What the server knows besides the request.
@@ -78,8 +80,6 @@ pub const SUFFIXES: &[(&str, Response)] = &[
 pub struct Options<'a> {
     /// Checksums when the query does not say.
     pub checksums: Checksums,
-    /// Relative URL of the server's top from where the request was sent: `../../`, or empty.
-    pub top: &'a str,
     /// Scheme, host and prefix of the server's URLs, without final slash.
     pub origin: &'a str,
     /// Bytes of the largest list of chunks that is sent.
@@ -89,22 +89,14 @@ pub struct Options<'a> {
 /// A larger data response is refused before anything is read.
 const LARGEST: u64 = 256 << 30;
 
-/// Answers `request` for `source`; errors become [`error()`]'s document.
+/// Answers `request` for `source`, in the form that was [`wanted`]; errors become [`error()`]'s document.
 pub async fn respond(
     request: &Request<'_>,
     response: Response,
     source: Arc<dyn Source>,
     options: Options<'_>,
 ) -> Reply {
-    let form = match negotiate::negotiate(response, request.headers) {
-        Ok(form) => form,
-        Err(offered) => {
-            let message =
-                format!("none of the accepted media types is on offer; there is {}", offered.join(", "));
-            return error::failure(StatusCode::NOT_ACCEPTABLE, &message, request);
-        }
-    };
-    let answered = match form {
+    let answered = match response {
         Response::Dmrpp => dmrpp::reply(request, &source, options).await,
         form => answer(request, form, source, options),
     };
@@ -125,10 +117,6 @@ fn answer(
     let mut reply = match form {
         Response::Dsr | Response::DsrXml => {
             let text = dsr::dsr(source.dataset(), request.base_url);
-            Reply::text(StatusCode::OK, headers::of(form, request), text)
-        }
-        Response::DsrHtml => {
-            let text = page::page(source.dataset(), request.base_url, options.origin, options.top)?;
             Reply::text(StatusCode::OK, headers::of(form, request), text)
         }
         Response::Dmr | Response::DmrXml | Response::Dap | Response::Dmrpp => {
@@ -213,7 +201,7 @@ fn check_size(source: &dyn Source, base: &str) -> Result<()> {
         return Ok(());
     }
     let least = if exact { "" } else { "at least " };
-    let example = page::smaller_request(source.dataset(), base, LARGEST)
+    let example = example::smaller_request(source.dataset(), base, LARGEST)
         .map(|url| format!(". Ask for less, for example {url}"))
         .unwrap_or_default();
     Err(Error::too_large(format!(

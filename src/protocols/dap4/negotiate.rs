@@ -1,35 +1,63 @@
 //! Which representation a client accepts (protocol notes 1.3).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 
-use super::Response;
+use super::{Response, error};
+use crate::protocols::{Reply, Request};
+
+/// What a client that accepts some media types is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A response of DAP4.
+    Answer(Response),
+    /// The dataset's page for people.
+    Page,
+}
+
+/// What `request`, whose path asks for `response`, is to be answered with.
+///
+/// # Errors
+/// The reply to a client that accepts nothing of what there is.
+#[expect(clippy::result_large_err, reason = "the error is sent as it is, once")]
+pub fn wanted(response: Response, request: &Request<'_>) -> Result<Wanted, Reply> {
+    negotiate(response, request.headers).map_err(|offered| {
+        let message =
+            format!("none of the accepted media types is on offer; there is {}", offered.join(", "));
+        error::failure(StatusCode::NOT_ACCEPTABLE, &message, request)
+    })
+}
 
 /// What can be answered where `response` is asked for, the normative form first.
-fn offers(response: Response) -> &'static [(&'static str, Response)] {
+fn offers(response: Response) -> &'static [(&'static str, Wanted)] {
     match response {
         Response::Dsr => &[
-            ("application/vnd.opendap.dap4.dataset-services+xml", Response::Dsr),
-            ("text/xml", Response::DsrXml),
-            ("application/xml", Response::DsrXml),
-            ("text/html", Response::DsrHtml),
+            ("application/vnd.opendap.dap4.dataset-services+xml", Wanted::Answer(Response::Dsr)),
+            ("text/xml", Wanted::Answer(Response::DsrXml)),
+            ("application/xml", Wanted::Answer(Response::DsrXml)),
+            ("text/html", Wanted::Page),
         ],
-        Response::DsrXml => &[("text/xml", Response::DsrXml), ("application/xml", Response::DsrXml)],
-        Response::DsrHtml => &[("text/html", Response::DsrHtml)],
+        Response::DsrXml => &[
+            ("text/xml", Wanted::Answer(Response::DsrXml)),
+            ("application/xml", Wanted::Answer(Response::DsrXml)),
+        ],
         Response::Dmr => &[
-            ("application/vnd.opendap.dap4.dataset-metadata+xml", Response::Dmr),
-            ("text/xml", Response::DmrXml),
-            ("application/xml", Response::DmrXml),
-            ("text/html", Response::DsrHtml),
+            ("application/vnd.opendap.dap4.dataset-metadata+xml", Wanted::Answer(Response::Dmr)),
+            ("text/xml", Wanted::Answer(Response::DmrXml)),
+            ("application/xml", Wanted::Answer(Response::DmrXml)),
+            ("text/html", Wanted::Page),
         ],
-        Response::DmrXml => &[("text/xml", Response::DmrXml), ("application/xml", Response::DmrXml)],
+        Response::DmrXml => &[
+            ("text/xml", Wanted::Answer(Response::DmrXml)),
+            ("application/xml", Wanted::Answer(Response::DmrXml)),
+        ],
         Response::Dmrpp => &[
-            ("application/vnd.opendap.dap4.dmrpp+xml", Response::Dmrpp),
-            ("text/xml", Response::Dmrpp),
-            ("application/xml", Response::Dmrpp),
+            ("application/vnd.opendap.dap4.dmrpp+xml", Wanted::Answer(Response::Dmrpp)),
+            ("text/xml", Wanted::Answer(Response::Dmrpp)),
+            ("application/xml", Wanted::Answer(Response::Dmrpp)),
         ],
         Response::Dap => &[
-            ("application/vnd.opendap.dap4.data", Response::Dap),
-            ("application/octet-stream", Response::Dap),
+            ("application/vnd.opendap.dap4.data", Wanted::Answer(Response::Dap)),
+            ("application/octet-stream", Wanted::Answer(Response::Dap)),
         ],
     }
 }
@@ -38,7 +66,7 @@ fn offers(response: Response) -> &'static [(&'static str, Response)] {
 ///
 /// # Errors
 /// The media types on offer when none is acceptable.
-pub(super) fn negotiate(response: Response, headers: &HeaderMap) -> Result<Response, Vec<&'static str>> {
+fn negotiate(response: Response, headers: &HeaderMap) -> Result<Wanted, Vec<&'static str>> {
     let offers = offers(response);
     let ranges: Vec<Range> = headers
         .get_all(header::ACCEPT)
@@ -48,7 +76,7 @@ pub(super) fn negotiate(response: Response, headers: &HeaderMap) -> Result<Respo
         .filter_map(Range::parse)
         .collect();
     if ranges.is_empty() {
-        return Ok(response);
+        return Ok(Wanted::Answer(response));
     }
     let mut best = None;
     for (media_type, form) in offers {
@@ -114,6 +142,11 @@ mod tests {
 
     #[track_caller]
     fn check(response: Response, accept: &str, expected: Option<Response>) {
+        check_wanted(response, accept, expected.map(Wanted::Answer));
+    }
+
+    #[track_caller]
+    fn check_wanted(response: Response, accept: &str, expected: Option<Wanted>) {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
         assert_eq!(negotiate(response, &headers).ok(), expected, "{accept}");
@@ -121,9 +154,9 @@ mod tests {
 
     #[test]
     fn wildcards_give_the_normative_form() {
-        for response in [Response::Dsr, Response::Dmr, Response::DmrXml, Response::Dap, Response::DsrHtml] {
+        for response in [Response::Dsr, Response::Dmr, Response::DmrXml, Response::Dap] {
             check(response, "*/*", Some(response));
-            assert_eq!(negotiate(response, &HeaderMap::new()), Ok(response));
+            assert_eq!(negotiate(response, &HeaderMap::new()), Ok(Wanted::Answer(response)));
         }
         check(Response::Dmr, "application/*", Some(Response::Dmr));
         check(Response::Dap, "application/*", Some(Response::Dap));
@@ -132,16 +165,16 @@ mod tests {
     #[test]
     fn an_alternate_is_given_when_named() {
         check(Response::Dmr, "text/xml", Some(Response::DmrXml));
-        check(Response::Dmr, "text/html", Some(Response::DsrHtml));
+        check_wanted(Response::Dmr, "text/html", Some(Wanted::Page));
         check(
             Response::Dmr,
             "text/xml;q=0.3, application/vnd.opendap.dap4.dataset-metadata+xml;q=0.2",
             Some(Response::DmrXml),
         );
-        check(
+        check_wanted(
             Response::Dsr,
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-            Some(Response::DsrHtml),
+            Some(Wanted::Page),
         );
         check(Response::DmrXml, "text/html,application/xhtml+xml,*/*;q=0.8", Some(Response::DmrXml));
     }

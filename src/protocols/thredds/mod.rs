@@ -1,10 +1,8 @@
-//! THREDDS catalogs: InvCatalog 1.0 XML for programs ([`xml`]) and the same as a page ([`html`]).
+//! THREDDS catalogs: InvCatalog 1.0 XML for programs ([`xml()`]).
 //!
 //! Made from a [`Listing`] alone, so no file is opened; long folders are split into pages of
 //! [`PAGE_LEN`] entries.
 
-mod html;
-mod text;
 mod xml;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -82,16 +80,6 @@ pub fn xml(view: &View<'_>) -> cdm::Result<Reply> {
     let text =
         xml::write(view).map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
     Ok(reply(view, "application/xml; charset=utf-8", "xml", text))
-}
-
-/// The catalog as a page.
-///
-/// # Errors
-/// `Internal` when the template fails, which it does not.
-pub fn html(view: &View<'_>) -> cdm::Result<Reply> {
-    let text =
-        html::write(view).map_err(|e| cdm::Error::internal("writing the page failed").with_source(e))?;
-    Ok(reply(view, "text/html; charset=utf-8", "html", text))
 }
 
 fn reply(view: &View<'_>, media_type: &'static str, form: &str, text: String) -> Reply {

@@ -9,7 +9,8 @@ use quick_xml::{
     events::{BytesDecl, BytesText, Event},
 };
 
-use super::{View, text};
+use super::View;
+use crate::protocols::text;
 
 /// Clients join service base and `urlPath` as they are; only what would end or break a URL is encoded.
 const URL_PATH: &AsciiSet = &CONTROLS

@@ -6,7 +6,7 @@ use cdm::{BlockStream, DataType, Dataset, FullName, Group, Selection, Source, Va
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    super::{Options, Response, SUFFIXES, error, respond},
+    super::{Response, SUFFIXES, error, wanted},
     ask, datasets, text,
 };
 use crate::protocols::Request;
@@ -76,12 +76,7 @@ fn what_is_not_acceptable_is_406() {
     headers.insert(header::ACCEPT, "text/html".parse().unwrap());
     let request =
         Request { dataset: "t.nc", base_url: "http://h/t.nc", query: None, headers: &headers, id: "r" };
-    let reply = futures::executor::block_on(respond(
-        &request,
-        Response::Dap,
-        datasets::named("A4"),
-        Options::default(),
-    ));
+    let reply = wanted(Response::Dap, &request).unwrap_err();
     assert_eq!(reply.status, StatusCode::NOT_ACCEPTABLE);
 }
 
@@ -122,7 +117,6 @@ fn headers_say_what_a_reply_is() {
     for (response, media_type) in [
         (Response::Dsr, "application/vnd.opendap.dap4.dataset-services+xml; charset=utf-8"),
         (Response::DsrXml, "text/xml; charset=utf-8"),
-        (Response::DsrHtml, "text/html; charset=utf-8"),
         (Response::Dmr, "application/vnd.opendap.dap4.dataset-metadata+xml; charset=utf-8"),
         (Response::DmrXml, "text/xml; charset=utf-8"),
         (Response::Dap, "application/vnd.opendap.dap4.data"),

@@ -27,8 +27,7 @@ fn ask(source: &Arc<dyn Source>, response: Response, query: &str, agent: &str) -
         headers: &headers,
         id: "req-1",
     };
-    let options = Options { top: "../../", ..Options::default() };
-    block_on(respond(&request, response, Arc::clone(source), options))
+    block_on(respond(&request, response, Arc::clone(source), Options::default()))
 }
 
 /// The items of a body.

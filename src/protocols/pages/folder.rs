@@ -1,9 +1,11 @@
-//! The catalog as a page.
+//! The page of a folder.
 
 use askama::Template;
 
-use super::{View, text};
-use crate::catalog::DatasetName;
+use cdm::{Error, Result};
+
+use super::{Site, View};
+use crate::{catalog::DatasetName, protocols::text};
 
 /// A link with the text it shows.
 struct Link {
@@ -23,7 +25,7 @@ struct Row {
 }
 
 #[derive(Template)]
-#[template(path = "catalog.html")]
+#[template(path = "folder.html")]
 struct Page<'a> {
     title: &'a str,
     heading: &'a str,
@@ -39,36 +41,37 @@ struct Page<'a> {
     version: &'static str,
 }
 
-pub(super) fn write(view: &View<'_>) -> askama::Result<String> {
+pub(super) fn write(view: &View<'_>) -> Result<String> {
+    let Site { top, origin, title } = view.site;
     let folder = &view.listing.folder;
-    let own = view.folder_url(folder);
+    let own = folder_url(top, folder);
     let page_url = |page: usize| format!("{own}catalog.html?page={page}");
-    let top_url = if view.top.is_empty() { "./".to_owned() } else { view.top.to_owned() };
-    let mut crumbs = vec![Link { url: top_url, name: view.title.to_owned() }];
+    let top_url = if top.is_empty() { "./".to_owned() } else { top.to_owned() };
+    let mut crumbs = vec![Link { url: top_url, name: title.to_owned() }];
     let mut above = DatasetName::top();
     for component in folder.components() {
         above = above.join(component);
-        crumbs.push(Link { url: view.folder_url(&above), name: component.to_owned() });
+        crumbs.push(Link { url: folder_url(top, &above), name: component.to_owned() });
     }
     let folders = view
         .folders()
         .iter()
-        .map(|name| Link { url: view.folder_url(&folder.join(name)), name: name.to_string() });
+        .map(|name| Link { url: folder_url(top, &folder.join(name)), name: name.to_string() });
     let datasets = view.datasets().iter().map(|entry| {
         let path = folder.join(&entry.name).to_url();
         Row {
-            url: format!("{}opendap/{path}.html", view.top),
-            dataset_url: format!("{}/opendap/{path}", view.origin),
-            file_url: entry.size.map(|_| format!("{}files/{path}", view.top)),
+            url: format!("{top}opendap/{path}.html"),
+            dataset_url: format!("{origin}/opendap/{path}"),
+            file_url: entry.size.map(|_| format!("{top}files/{path}")),
             name: entry.name.to_string(),
             size: entry.size.map(text::size).unwrap_or_default(),
             modified: text::iso(entry.modified),
         }
     });
     Page {
-        title: view.title,
-        heading: view.name(),
-        top: view.top,
+        title,
+        heading: if folder.is_top() { title } else { folder.file_name() },
+        top,
         crumbs,
         folders: folders.collect(),
         datasets: datasets.collect(),
@@ -80,4 +83,10 @@ pub(super) fn write(view: &View<'_>) -> askama::Result<String> {
         version: env!("CARGO_PKG_VERSION"),
     }
     .render()
+    .map_err(|e| Error::internal("writing the page failed").with_source(e))
+}
+
+/// Relative URL of a folder's page, without the file name.
+fn folder_url(top: &str, folder: &DatasetName) -> String {
+    if folder.is_top() { format!("{top}catalog/") } else { format!("{top}catalog/{}/", folder.to_url()) }
 }

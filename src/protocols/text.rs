@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 /// `2026-01-31T08:00:00Z`; empty for times before 1970.
-pub(super) fn iso(time: Option<SystemTime>) -> String {
+pub(crate) fn iso(time: Option<SystemTime>) -> String {
     let Some(since) = time.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok()) else {
         return String::new();
     };
@@ -28,7 +28,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 /// `12.3 MB`, for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} B");

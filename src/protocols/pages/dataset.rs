@@ -3,10 +3,10 @@
 //! Plain HTML without scripts; askama escapes everything that is put in.
 
 use askama::Template;
-use cdm::{Attributes, DataType, Dataset, Error, Group, Result, Variable};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use cdm::{Attributes, DataType, Dataset, Error, Group, Result, Value, Variable};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
-use super::dmr::text_of;
+use super::{Site, Spelling};
 use crate::catalog::encode_path;
 
 /// More variables or attributes than this are left to the DMR.
@@ -15,14 +15,14 @@ const MOST_SHOWN: usize = 2000;
 const LONGEST_TEXT: usize = 2000;
 
 #[derive(Template)]
-#[template(path = "dap4_dataset.html")]
+#[template(path = "dataset.html")]
 struct Page<'a> {
     name: &'a str,
     top: &'a str,
     base: String,
     /// URL of the dataset as a Zarr store.
     zarr: String,
-    example: Option<String>,
+    example: Option<&'a str>,
     groups: Vec<Section>,
     complete: bool,
 }
@@ -44,33 +44,33 @@ struct Row {
     attributes: Vec<(String, String)>,
 }
 
-/// The page of `dataset`, whose URL is `base` on the server `origin`; `top` leads from the page to the
-/// server's top.
+/// The page of `dataset`, whose URL is `base`.
 ///
 /// # Errors
 /// `Internal` when the template fails, which it has no reason to.
-pub(super) fn page(dataset: &Dataset, base: &str, origin: &str, top: &str) -> Result<String> {
+pub(super) fn page(dataset: &Dataset, base: &str, site: Site<'_>, spelling: Spelling<'_>) -> Result<String> {
+    let Site { top, origin, .. } = site;
     let mut left = MOST_SHOWN;
     let mut groups = Vec::new();
     for group in dataset.root().walk() {
         if left == 0 {
             break;
         }
-        groups.push(section(group, base, &mut left));
+        groups.push(section(group, base, spelling.dap4_path, &mut left));
     }
     let page = Page {
         name: dataset.name(),
         top,
         base: quotable(base),
         zarr: quotable(&format!("{origin}/zarr/{}/", encode_path(dataset.name()))),
-        example: smaller_request(dataset, base, 4096),
+        example: spelling.example,
         groups,
         complete: left > 0,
     };
     page.render().map_err(|e| Error::internal("the dataset page failed").with_source(e))
 }
 
-fn section(group: &Group, base: &str, left: &mut usize) -> Section {
+fn section(group: &Group, base: &str, dap4_path: fn(&str) -> String, left: &mut usize) -> Section {
     let dimensions = group.dimensions.iter().map(|d| {
         let name = d.name.as_ref().map_or("", |n| n.short());
         format!("{name} = {}{}", d.size, if d.unlimited { " (unlimited)" } else { "" })
@@ -81,7 +81,7 @@ fn section(group: &Group, base: &str, left: &mut usize) -> Section {
             break;
         }
         *left -= 1;
-        let constraint = path_in_url(group.name.join(&variable.name).as_str());
+        let constraint = dap4_path(group.name.join(&variable.name).as_str());
         variables.push(Row {
             name: variable.name.to_string(),
             shape: shape(variable),
@@ -133,7 +133,7 @@ fn attributes(attributes: &Attributes) -> Vec<(String, String)> {
             let text = a.as_text().map_or_else(
                 || {
                     let values = cdm::values(&a.data_type, &a.values);
-                    let texts: Vec<String> = values.take(100).map(|v| text_of(&v).into_owned()).collect();
+                    let texts: Vec<String> = values.take(100).map(|v| text_of(&v)).collect();
                     texts.join(", ")
                 },
                 std::borrow::Cow::into_owned,
@@ -143,36 +143,23 @@ fn attributes(attributes: &Attributes) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A URL that asks for a part, of at most `limit` bytes, of the largest variable.
-pub(super) fn smaller_request(dataset: &Dataset, base: &str, limit: u64) -> Option<String> {
-    let size = |v: &Variable| v.data_type.fixed_size().unwrap_or(64).saturating_mul(v.element_count());
-    let (name, variable) = dataset.variables().max_by_key(|(_, v)| size(v))?;
-    let mut room = (limit / variable.data_type.fixed_size().unwrap_or(64).max(1)).max(1);
-    let mut slices = Vec::new();
-    for dimension in variable.dimensions.iter().rev() {
-        let take = dimension.size.min(room);
-        slices.push(match take {
-            0 => "[]".to_owned(),
-            take if take == dimension.size => "[]".to_owned(),
-            take => format!("[0:{}]", take - 1),
-        });
-        room = (room / take.max(1)).max(1);
-    }
-    let brackets: String = slices.iter().rev().map(|s| s.replace('[', "%5B").replace(']', "%5D")).collect();
-    Some(format!("{base}.dap?dap4.ce={}{brackets}", path_in_url(name.as_str())))
-}
-
-/// A full name as a constraint inside a URL: special characters of the grammar escaped, then encoded.
-fn path_in_url(name: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'_').remove(b'-');
-    let mut escaped = String::new();
-    for c in name.chars() {
-        if c != '/' && (super::constraint::SPECIAL.contains(c)) {
-            escaped.push('\\');
+/// A value as text.
+fn text_of(value: &Value<'_>) -> String {
+    match value {
+        Value::Int(i) => i.to_string(),
+        Value::UInt(u) => u.to_string(),
+        Value::Float32(f) => f.to_string(),
+        Value::Float64(f) => f.to_string(),
+        Value::Char(c) => char::from(*c).to_string(),
+        Value::Text(text) => text.to_string(),
+        Value::Bytes(bytes) => bytes.iter().fold(String::new(), |digits, b| digits + &format!("{b:02x}")),
+        Value::Enum(_, Some(name)) => (*name).to_owned(),
+        Value::Enum(number, None) => number.to_string(),
+        Value::Record(members) | Value::List(members) => {
+            let inner: Vec<_> = members.iter().map(text_of).collect();
+            format!("{{{}}}", inner.join(", "))
         }
-        escaped.push(c);
     }
-    utf8_percent_encode(&escaped, KEPT).to_string()
 }
 
 /// A URL that stays one word between double quotes in a shell and in Python.
