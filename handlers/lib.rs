@@ -15,6 +15,7 @@ pub mod netcdf3;
 pub mod references;
 pub mod registry;
 pub mod storage;
+pub mod xml;
 pub mod zarr;
 
 pub use registry::{Format, Registry};

@@ -1,6 +1,14 @@
 //! NcML 2.2: a dataset defined by a document: edits over another dataset, or an aggregation of several.
 //!
 //! [`document`] is what a definition says, wherever it was written: in NcML, in the configuration, in a
-//! THREDDS catalog. Combining members is the business of [`crate::aggregation`].
+//! THREDDS catalog. [`mod@parse`] reads it from NcML. Combining members is the business of
+//! [`crate::aggregation`].
 
 pub mod document;
+pub mod parse;
+mod parse_aggregation;
+#[cfg(test)]
+mod parse_tests;
+mod words;
+
+pub use parse::{Parsed, Remark, parse};

@@ -4,7 +4,7 @@
 
 use cdm::{Attribute, Attributes, DataType};
 
-use super::xml::Element;
+use crate::xml::Element;
 
 /// Containers within containers.
 const MOST_DEPTH: usize = 16;
@@ -108,7 +108,7 @@ mod tests {
             <Attribute name="f" type="Byte"><Value>-1</Value></Attribute>
             <Attribute name="g" type="Int32"><Value>many</Value></Attribute>
             <Attribute name="h" type="OtherXML"><x/></Attribute></v>"#;
-        let found = attributes(&super::super::xml::parse(text).unwrap());
+        let found = attributes(&crate::xml::parse(text).unwrap());
         let shown: Vec<String> =
             found.iter().map(|a| format!("{} {} {}", a.name, a.data_type.name(), a.len)).collect();
         assert_eq!(shown, ["a Int16 2", "b Char 1", "c String 2", "d.e Float32 1", "f UInt8 1", "g Char 4"]);

@@ -9,10 +9,8 @@ use cdm::{
     TypeDefinition, Variable,
 };
 
-use super::{
-    attributes::{attributes, number_type},
-    xml::Element,
-};
+use super::attributes::{attributes, number_type};
+use crate::xml::Element;
 
 /// Axes of a variable.
 const MOST_AXES: usize = 64;
@@ -221,10 +219,10 @@ fn nearest<'s, T>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::xml, *};
+    use super::*;
 
     fn check(text: &str, expect: &str) {
-        let root = xml::parse(text).unwrap();
+        let root = crate::xml::parse(text).unwrap();
         let shown = match describe(&root) {
             Ok(described) => {
                 let all = described.root.walk().flat_map(|g| &g.variables).map(|v| {

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose};
 use bytes::Bytes;
 use cdm::{Error, Result};
 
-use super::xml::Element;
+use crate::xml::Element;
 
 /// How the values of one variable are stored.
 #[derive(Debug, Default)]
@@ -230,11 +230,12 @@ fn string(v: &Element<'_>) -> Result<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::xml, *};
+    use super::*;
+    use crate::xml;
 
     fn read(inside: &str) -> Result<Layout> {
         let text = format!("<Int32 name='v' xmlns:dmrpp='x'>{inside}</Int32>");
-        Layout::read(&xml::parse(&text)?, false, &mut Hrefs::default())
+        Layout::read(&xml::parse(&text).map_err(xml::Fault::into_error)?, false, &mut Hrefs::default())
     }
 
     #[test]

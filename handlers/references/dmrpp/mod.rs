@@ -1,7 +1,7 @@
 //! DMR++: the description of a dataset in XML, with where each chunk of its data file lies. What Hyrax's
 //! `build_dmrpp` writes beside netCDF-4 and HDF5 files.
 //!
-//! `xml` reads the document within limits; `describe` and `attributes` make the model's dataset of it;
+//! [`crate::xml`] reads the document within limits; `describe` and `attributes` make the model's dataset of it;
 //! `layout` reads what it says of storage, and `arrays` makes arrays of the chunk engine of that.
 
 #![warn(clippy::indexing_slicing)]
@@ -11,7 +11,6 @@ mod attributes;
 mod describe;
 mod elements;
 mod layout;
-mod xml;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -31,6 +30,7 @@ use crate::{
     chunked::{ChunkedArray, Engine},
     coordinate_maps::assign_maps,
     storage::{Object, Place, blocking},
+    xml,
 };
 
 /// Bytes of a document.
@@ -100,7 +100,7 @@ struct Document {
 
 fn read(bytes: &[u8]) -> Result<Document> {
     let text = xml::text(bytes);
-    let element = xml::parse(&text)?;
+    let element = xml::parse(&text).map_err(xml::Fault::into_error)?;
     let mut described = describe::describe(&element)?;
     let legacy = element.attribute("version").is_none();
     let mut hrefs = Hrefs::default();

@@ -1,5 +1,5 @@
 //! XML as a tree, within limits: no document type, no entities beyond XML's own five, bounded depth, number
-//! of elements and attributes.
+//! of elements and attributes. Every element knows its line.
 
 #![warn(clippy::indexing_slicing)]
 
@@ -19,46 +19,71 @@ const MOST_ELEMENTS: usize = 600_000;
 const MOST_ATTRIBUTES: usize = 10_000;
 const MOST_ATTRIBUTES_IN_ALL: usize = 2_000_000;
 
+/// What is wrong with a document, and where.
+#[derive(Debug)]
+pub struct Fault {
+    /// From 1.
+    pub line: usize,
+    /// What, without the line.
+    pub error: Error,
+}
+
+impl Fault {
+    /// One error, which begins with the line.
+    pub fn into_error(self) -> Error {
+        self.error.within(format_args!("line {}", self.line))
+    }
+}
+
 /// An element.
 #[derive(Debug, Default)]
-pub(super) struct Element<'a> {
+pub struct Element<'a> {
     /// Without prefix.
-    pub(super) name: &'a str,
-    /// Names (without prefix) and values.
+    pub name: &'a str,
+    /// Of its start tag, from 1.
+    pub line: usize,
+    /// Names (with prefix) and values.
     attributes: Vec<(&'a str, Cow<'a, str>)>,
     /// Text directly inside.
-    pub(super) text: String,
+    pub text: String,
     /// Elements directly inside.
-    pub(super) children: Vec<Element<'a>>,
+    pub children: Vec<Element<'a>>,
 }
 
 impl<'a> Element<'a> {
     /// The value of an attribute.
-    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(n, _)| *n == name).map(|(_, value)| &**value)
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let called =
+            |n: &str| n.rsplit_once(':').is_none_or(|(prefix, _)| prefix != "xmlns") && local(n) == name;
+        self.attributes.iter().find(|(n, _)| called(n)).map(|(_, value)| &**value)
+    }
+
+    /// Names, with their prefixes, and values of all attributes.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &str)> {
+        self.attributes.iter().map(|(name, value)| (*name, &**value))
     }
 
     /// The value of an attribute that there must be.
     ///
     /// # Errors
     /// `Corrupt` when there is none.
-    pub(super) fn require(&self, name: &str) -> Result<&str> {
+    pub fn require(&self, name: &str) -> Result<&str> {
         self.attribute(name).ok_or_else(|| Error::corrupt(format!("<{}> without {name}", self.name)))
     }
 
     /// The elements of a name directly inside.
-    pub(super) fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Element<'a>> {
+    pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Element<'a>> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The first element of a name directly inside.
-    pub(super) fn first(&self, name: &str) -> Option<&Element<'a>> {
+    pub fn first(&self, name: &str) -> Option<&Element<'a>> {
         self.children.iter().find(|child| child.name == name)
     }
 }
 
 /// The text in `bytes`: UTF-8, or what Hyrax declares and sometimes writes, ISO 8859-1.
-pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -66,29 +91,60 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+fn local(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(_, local)| local)
+}
+
 /// The root element of the document `text`.
 ///
 /// # Errors
 /// `Corrupt` when it is not well-formed; `Unsupported` for a document type or entities; `TooLarge` for more of
 /// anything than there may be.
-pub(super) fn parse(text: &str) -> Result<Element<'_>> {
+pub fn parse(text: &str) -> Result<Element<'_>, Fault> {
     let mut reader = Reader::from_str(text);
+    let mut lines = Lines { text, offset: 0, line: 1 };
+    tree(text, &mut reader, &mut lines).map_err(|error| {
+        let line = lines.line.max(lines.at(reader.error_position().max(reader.buffer_position())));
+        Fault { line, error }
+    })
+}
+
+/// Counts lines as a document is read.
+struct Lines<'a> {
+    text: &'a str,
+    offset: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of a byte, which is not before the last one asked for.
+    fn at(&mut self, offset: u64) -> usize {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(self.text.len());
+        if let Some(passed) = self.text.as_bytes().get(self.offset..offset) {
+            self.line += passed.split(|b| *b == b'\n').count() - 1;
+            self.offset = offset;
+        }
+        self.line
+    }
+}
+
+fn tree<'a>(text: &'a str, reader: &mut Reader<&'a [u8]>, lines: &mut Lines<'_>) -> Result<Element<'a>> {
     let mut open: Vec<Element<'_>> = Vec::new();
     let mut root = None;
     let (mut elements, mut attributes) = (0, 0);
     loop {
+        let line = lines.at(reader.buffer_position());
         let event = reader.read_event();
-        let at = reader.buffer_position();
-        let event = event.map_err(|e| Error::corrupt(format!("not XML, at byte {at}")).with_source(e))?;
+        let event = event.map_err(|e| Error::corrupt(format!("not XML: {e}")).with_source(e))?;
         let finished = match event {
             Event::Start(start) => {
-                open.push(element(text, &start, at, &mut elements, &mut attributes)?);
+                open.push(element(text, &start, line, &mut elements, &mut attributes)?);
                 if open.len() > MOST_DEPTH {
                     return Err(Error::too_large("elements too deep"));
                 }
                 None
             }
-            Event::Empty(start) => Some(element(text, &start, at, &mut elements, &mut attributes)?),
+            Event::Empty(start) => Some(element(text, &start, line, &mut elements, &mut attributes)?),
             Event::End(_) => open.pop(),
             Event::Text(part) => {
                 if let Some(element) = open.last_mut() {
@@ -136,7 +192,7 @@ pub(super) fn parse(text: &str) -> Result<Element<'_>> {
 fn element<'a>(
     text: &'a str,
     start: &BytesStart<'a>,
-    end: u64,
+    line: usize,
     elements: &mut usize,
     attributes: &mut usize,
 ) -> Result<Element<'a>> {
@@ -144,17 +200,17 @@ fn element<'a>(
     if *elements > MOST_ELEMENTS {
         return Err(Error::too_large("too many elements"));
     }
-    let mut made = Element { name: borrowed(text, start.local_name().as_ref())?, ..Element::default() };
+    let name = borrowed(text, start.local_name().as_ref())?;
+    let mut made = Element { name, line, ..Element::default() };
     let mut found = start.attributes();
     // Checking names for twins is quadratic; the first one counts.
     for attribute in found.with_checks(false) {
-        let wrong = |e| Error::corrupt(format!("not XML, before byte {end}")).with_source(e);
-        let attribute = attribute.map_err(wrong)?;
+        let attribute = attribute.map_err(|e| Error::corrupt(format!("not XML: {e}")).with_source(e))?;
         *attributes += 1;
         if made.attributes.len() >= MOST_ATTRIBUTES || *attributes > MOST_ATTRIBUTES_IN_ALL {
             return Err(Error::too_large("too many attributes"));
         }
-        let name = borrowed(text, attribute.key.local_name().as_ref())?;
+        let name = borrowed(text, attribute.key.as_ref())?;
         let value = match escape::unescape(&attribute.value) {
             Ok(Cow::Borrowed(value)) => Cow::Borrowed(borrowed(text, value)?),
             Ok(Cow::Owned(value)) => Cow::Owned(value),
@@ -186,8 +242,18 @@ mod tests {
             [(None, ""), (Some("e"), "A")]
         );
         assert_eq!(root.first("c").unwrap().require("d").unwrap_err().message(), "<c> without d");
+        assert_eq!(root.attributes().map(|(n, _)| n).collect::<Vec<_>>(), ["xmlns:p", "p:b"]);
         assert_eq!(super::text(b"caf\xe9"), "caf\u{e9}");
         assert_eq!(super::text("\u{feff}caf\u{e9}".as_bytes()), "caf\u{e9}");
+    }
+
+    #[test]
+    fn lines_are_those_of_start_tags() {
+        let root = parse("<?xml version='1.0'?>\n<a\n x='1'>\n<b/>\r\n<!--\n--><c>\n</c></a>").unwrap();
+        assert_eq!((root.line, root.children.iter().map(|c| c.line).collect::<Vec<_>>()), (2, vec![4, 6]));
+        let at = |text: &str| parse(text).unwrap_err().line;
+        assert_eq!((at("<a>\n<b>\n</a>"), at("<a>\n&b;\n</a>"), at("<a>\n\n")), (3, 2, 3));
+        assert_eq!(parse("<a>\n</b>").unwrap_err().into_error().message().split(':').next(), Some("line 2"));
     }
 
     #[test]
@@ -209,7 +275,7 @@ mod tests {
             (&many, "TooLarge"),
             (&wide, "TooLarge"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = parse(text).unwrap_err().error;
             assert_eq!(format!("{:?}", error.kind()), kind, "{}: {error}", &text[..text.len().min(60)]);
         }
     }
