@@ -3,7 +3,9 @@
 //! [`SETTINGS`] is the one list of keys: the file, the environment (`THALWEG_` + key in capitals, `.` as
 //! `_`) and the flags all go through it, so a setting is added by one field and one line.
 
+mod document;
 mod load;
+mod origin;
 mod roots;
 mod stores;
 mod value;
@@ -14,7 +16,8 @@ use handlers::storage::RemoteOptions;
 
 use self::value::Value;
 pub use self::{
-    load::{ConfigError, Overrides, load, parse},
+    load::{Inputs, Loaded, Overrides, load, parse},
+    origin::{ConfigError, Origin},
     roots::Mount,
     value::Network,
 };

@@ -1,45 +1,75 @@
-//! Reading settings from a file, the environment and flags, with errors that say where.
+//! Reading settings from a file, the environment and flags: every problem at once, each with its place.
 
-use std::{ffi::OsString, fmt, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
-use toml::de::{DeTable, DeValue};
-
-use super::{Config, SETTINGS, Setting, value::Value};
+use super::{
+    Config, SETTINGS,
+    document::{faults_of, read_document},
+    origin::{ConfigError, Entry, Origin},
+    value::Value,
+};
 
 /// Keys and values given as flags; they win over everything else.
 pub type Overrides = Vec<(&'static str, String)>;
 
-/// A setting that cannot be used: where it stands and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    place: String,
-    message: String,
+/// Where settings are read from, to be read again when they change.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// The file of settings.
+    pub file: Option<PathBuf>,
+    /// The flags.
+    pub flags: Overrides,
+    /// Places to serve that were named on the command line; they replace those of the file.
+    pub places: Vec<PathBuf>,
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+/// Settings as they were read: what they amount to, where each came from, and what is wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The settings in force; those with a problem keep their former value.
+    pub config: Config,
+    /// Every setting that was given, the strongest of each key.
+    pub(super) entries: Vec<Entry>,
+    /// What cannot be used, in the order of the file.
+    pub problems: Vec<ConfigError>,
+}
+
+impl Inputs {
+    /// Reads everything: flags over the process environment over the file over the defaults.
+    pub fn read(&self) -> Loaded {
+        let mut loaded = Loaded::default();
+        if let Some(path) = &self.file {
+            match std::fs::read_to_string(path) {
+                Ok(text) => loaded.apply_file(path, &text),
+                Err(e) => loaded.problems.push(ConfigError {
+                    origin: Origin::File { path: path.clone(), line: 0 },
+                    message: format!("cannot be read: {e}"),
+                }),
+            }
+        }
+        loaded.apply_environment(|name| std::env::var_os(name));
+        loaded.apply_flags(&self.flags);
+        if !self.places.is_empty() {
+            let value = Value::List(
+                self.places.iter().map(|p| Value::Text(p.to_string_lossy().into_owned())).collect(),
+            );
+            loaded.note("roots", value, Origin::Argument, Vec::new());
+            // Not by way of text: a path need not be UTF-8.
+            loaded.config.roots.clone_from(&self.places);
+        }
+        loaded
     }
 }
-
-impl std::error::Error for ConfigError {}
 
 /// The settings in force: `flags` over the process environment over `file` over the defaults.
 ///
 /// # Errors
 /// The first setting that cannot be used, with file and line, variable or flag.
 pub fn load(file: Option<&Path>, flags: &Overrides) -> Result<Config, ConfigError> {
-    let mut config = Config::default();
-    if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
-            place: path.display().to_string(),
-            message: format!("cannot be read: {e}"),
-        })?;
-        apply_file(&mut config, &path.display().to_string(), &text)?;
-    }
-    apply_environment(&mut config, |name| std::env::var_os(name))?;
-    apply_flags(&mut config, flags)?;
-    Ok(config)
+    Inputs { file: file.map(Path::to_owned), flags: flags.clone(), places: Vec::new() }.read().whole()
 }
 
 /// The settings that the TOML `text` of the file called `file` makes of the defaults.
@@ -47,101 +77,85 @@ pub fn load(file: Option<&Path>, flags: &Overrides) -> Result<Config, ConfigErro
 /// # Errors
 /// The first setting that cannot be used, with file and line.
 pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-    let mut config = Config::default();
-    apply_file(&mut config, file, text)?;
-    Ok(config)
+    let mut loaded = Loaded::default();
+    loaded.apply_file(Path::new(file), text);
+    loaded.whole()
 }
 
-fn apply_flags(config: &mut Config, flags: &Overrides) -> Result<(), ConfigError> {
-    for (key, text) in flags {
-        let place = || format!("--{}", key.rsplit('.').next().unwrap_or(key).replace('_', "-"));
-        let setting = SETTINGS.iter().find(|s| s.key == *key);
-        let outcome =
-            setting.map_or(Err("unknown key".to_owned()), |s| (s.apply)(config, &Value::Word(text.clone())));
-        outcome.map_err(|message| ConfigError { place: place(), message })?;
-    }
-    Ok(())
-}
-
-fn apply_environment(
-    config: &mut Config,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<(), ConfigError> {
-    for setting in SETTINGS {
-        let name = format!("THALWEG_{}", setting.key.to_uppercase().replace('.', "_"));
-        let Some(text) = variable(&name) else { continue };
-        let text = text.to_string_lossy().into_owned();
-        (setting.apply)(config, &Value::Word(text))
-            .map_err(|message| ConfigError { place: name, message })?;
-    }
-    Ok(())
-}
-
-/// Applies the TOML `text` of the file called `file`.
-fn apply_file(config: &mut Config, file: &str, text: &str) -> Result<(), ConfigError> {
-    let line_of = |offset: usize| text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1;
-    let fail = |offset: usize, message: String| ConfigError {
-        place: format!("{file}:{}", line_of(offset)),
-        message,
-    };
-    let table = DeTable::parse(text)
-        .map_err(|e| fail(e.span().map_or(0, |s| s.start), e.message().replace('\n', ", ")))?;
-    let mut waiting = vec![(String::new(), table.into_inner())];
-    while let Some((prefix, table)) = waiting.pop() {
-        for (name, value) in table {
-            let key = format!("{prefix}{}", name.get_ref());
-            let is_table =
-                SETTINGS.iter().any(|s| s.key.strip_prefix(&*key).is_some_and(|r| r.starts_with('.')));
-            if let (true, DeValue::Table(_)) = (is_table, value.get_ref()) {
-                if let DeValue::Table(below) = value.into_inner() {
-                    waiting.push((format!("{key}."), below));
-                }
-            } else if let Some(setting) = SETTINGS.iter().find(|s| s.key == key) {
-                let start = value.span().start;
-                (setting.apply)(config, &plain(value.get_ref()))
-                    .map_err(|message| fail(start, format!("{key}: {message}")))?;
-            } else if is_table {
-                return Err(fail(name.span().start, format!("{key}: expected a table")));
-            } else {
-                return Err(fail(name.span().start, unknown(&prefix, name.get_ref())));
-            }
+impl Loaded {
+    /// The settings, if nothing is wrong.
+    ///
+    /// # Errors
+    /// The first problem.
+    pub fn whole(self) -> Result<Config, ConfigError> {
+        match self.problems.into_iter().next() {
+            None => Ok(self.config),
+            Some(problem) => Err(problem),
         }
     }
-    Ok(())
-}
 
-/// The message for a key that does not exist: with the nearest of the same table, or the same name in
-/// another table.
-fn unknown(prefix: &str, name: &str) -> String {
-    let nearest = SETTINGS
-        .iter()
-        .flat_map(|Setting { key, .. }| {
-            // A key or table of this table by its own name; a key of another one in full.
-            let here = key.strip_prefix(prefix).map(|rest| rest.split('.').next().unwrap_or(rest));
-            let last = key.rsplit('.').next().unwrap_or(key);
-            here.map(|name| (name, name)).into_iter().chain([(last, *key)])
-        })
-        .map(|(compared, shown)| (strsim::damerau_levenshtein(compared, name), compared.len(), shown))
-        .filter(|(distance, len, _)| *distance <= (len / 3).min(4))
-        .min_by_key(|(distance, _, shown)| (*distance, shown.len()));
-    match nearest {
-        Some((_, _, shown)) => format!("unknown key '{name}' (did you mean '{shown}'?)"),
-        None => format!("unknown key '{name}'"),
+    /// Where the item `index` of a setting that is a list, or the setting itself, was given.
+    pub fn origin(&self, key: &str, index: Option<usize>) -> Origin {
+        let Some(entry) = self.entries.iter().find(|e| e.key == key) else { return Origin::Default };
+        match (&entry.origin, index.and_then(|i| entry.lines.get(i))) {
+            (Origin::File { path, .. }, Some(line)) => Origin::File { path: path.clone(), line: *line },
+            (origin, _) => origin.clone(),
+        }
     }
-}
 
-fn plain(value: &DeValue<'_>) -> Value {
-    match value {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix())
-            .map_or(Value::Other("an integer beyond 64 bits"), Value::Integer),
-        DeValue::Array(items) => Value::List(items.iter().map(|item| plain(item.get_ref())).collect()),
-        DeValue::Float(_) => Value::Other("a float"),
-        DeValue::Boolean(yes) => Value::Boolean(*yes),
-        DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Table(table) => Value::Table(
-            table.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref()))).collect(),
-        ),
+    /// What was given for `key` wins over what was given before.
+    fn note(&mut self, key: &'static str, value: Value, origin: Origin, lines: Vec<usize>) {
+        self.entries.retain(|e| e.key != key);
+        self.entries.push(Entry { key, value, origin, lines });
+    }
+
+    fn apply_flags(&mut self, flags: &Overrides) {
+        for (key, text) in flags {
+            let flag = format!("--{}", key.rsplit('.').next().unwrap_or(key).replace('_', "-"));
+            self.apply_word(key, text.clone(), Origin::Flag(flag));
+        }
+    }
+
+    fn apply_environment(&mut self, variable: impl Fn(&str) -> Option<OsString>) {
+        for setting in SETTINGS {
+            let name = format!("THALWEG_{}", setting.key.to_uppercase().replace('.', "_"));
+            let Some(text) = variable(&name) else { continue };
+            self.apply_word(setting.key, text.to_string_lossy().into_owned(), Origin::Variable(name));
+        }
+    }
+
+    fn apply_word(&mut self, key: &str, text: String, origin: Origin) {
+        let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
+            return self.problems.push(ConfigError { origin, message: "unknown key".to_owned() });
+        };
+        let value = Value::Word(text);
+        match (setting.apply)(&mut self.config, &value) {
+            Ok(()) => self.note(setting.key, value, origin, Vec::new()),
+            Err(message) => self.problems.push(ConfigError { origin, message }),
+        }
+    }
+
+    /// Applies the TOML `text` of the file at `path`.
+    pub(super) fn apply_file(&mut self, path: &Path, text: &str) {
+        let at = |line| Origin::File { path: path.to_owned(), line };
+        let (given, mut faults) = read_document(text);
+        for item in given {
+            let mut found = faults_of(item.setting, &item);
+            if found.is_empty() {
+                // Tried above, on a scratch copy.
+                if let Err(message) = (item.setting.apply)(&mut self.config, &item.value) {
+                    found.push((item.line, message));
+                }
+            }
+            if found.is_empty() {
+                self.note(item.setting.key, item.value, at(item.line), item.lines);
+            }
+            let key = item.setting.key;
+            faults.extend(found.into_iter().map(|(line, message)| (line, format!("{key}: {message}"))));
+        }
+        faults.sort_by_key(|(line, _)| *line);
+        self.problems
+            .extend(faults.into_iter().map(|(line, message)| ConfigError { origin: at(line), message }));
     }
 }
 
@@ -152,16 +166,16 @@ mod tests {
     const EXAMPLE: &str = include_str!("../../config/example.toml");
 
     fn check(text: &str, expect: &str) {
-        let error = apply_file(&mut Config::default(), "thalweg.toml", text).unwrap_err();
-        assert_eq!(error.to_string(), expect);
+        assert_eq!(parse("thalweg.toml", text).unwrap_err().to_string(), expect);
     }
 
     #[test]
     fn the_example_holds_every_setting_with_its_default() {
         // A value other than the default, so that an example which sets nothing shows.
-        let mut config = Config { title: "other".to_owned(), ..Config::default() };
-        apply_file(&mut config, "example.toml", EXAMPLE).unwrap();
-        assert_eq!(config, Config::default());
+        let mut loaded = Loaded::default();
+        loaded.config.title = "other".to_owned();
+        loaded.apply_file(Path::new("example.toml"), EXAMPLE);
+        assert_eq!(loaded.whole().unwrap(), Config::default());
         let table: toml::Table = EXAMPLE.parse().unwrap();
         for setting in SETTINGS {
             let mut keys = setting.key.split('.');
@@ -209,33 +223,47 @@ mod tests {
 
     #[test]
     fn a_syntax_error_has_a_line() {
-        let error =
-            apply_file(&mut Config::default(), "t.toml", "title = \"a\"\nlisten = = 3\n").unwrap_err();
+        let error = parse("t.toml", "title = \"a\"\nlisten = = 3\n").unwrap_err();
         assert!(error.to_string().starts_with("t.toml:2: "), "{error}");
     }
 
     #[test]
     fn flags_win_over_environment_over_file() {
-        let mut config = Config::default();
-        apply_file(&mut config, "t", "title = \"file\"\n[limits]\nconnections = 5\n[log]\nlevel = \"warn\"")
-            .unwrap();
+        let mut loaded = Loaded::default();
+        let text =
+            "title = \"file\"\nroots = [\n\"a\",\n\"b\"]\n[limits]\nconnections = 5\n[log]\nlevel = \"warn\"";
+        loaded.apply_file(Path::new("t"), text);
         let environment = |name: &str| match name {
             "THALWEG_TITLE" => Some("environment".into()),
             "THALWEG_LIMITS_CONNECTIONS" => Some("6".into()),
             "THALWEG_ALLOWED_HOSTS" => Some("a, b".into()),
             _ => None,
         };
-        apply_environment(&mut config, environment).unwrap();
-        apply_flags(&mut config, &vec![("title", "flag".to_owned())]).unwrap();
+        loaded.apply_environment(environment);
+        loaded.apply_flags(&vec![("title", "flag".to_owned())]);
+        let origin = |key, index| loaded.origin(key, index).to_string();
+        assert_eq!(
+            [("title", None), ("limits.connections", None), ("log.level", None), ("listen", None)]
+                .map(|(key, index)| origin(key, index)),
+            ["--title", "THALWEG_LIMITS_CONNECTIONS", "t:8", "default"]
+        );
+        assert_eq!([origin("roots", None), origin("roots", Some(1))], ["t:2", "t:4"]);
+        let config = loaded.whole().unwrap();
         assert_eq!(
             (config.title.as_str(), config.limits.connections, config.log.level.as_str()),
             ("flag", 6, "warn")
         );
         assert_eq!(config.allowed_hosts, ["a", "b"]);
-        let wrong =
-            apply_environment(&mut config, |n| (n == "THALWEG_LISTEN").then(|| "x".into())).unwrap_err();
-        assert!(wrong.to_string().starts_with("THALWEG_LISTEN: expected an address"), "{wrong}");
-        let wrong = apply_flags(&mut config, &vec![("listen", "x".to_owned())]).unwrap_err();
-        assert!(wrong.to_string().starts_with("--listen: expected an address"), "{wrong}");
+    }
+
+    #[test]
+    fn a_wrong_word_names_its_variable_or_flag() {
+        let mut loaded = Loaded::default();
+        loaded.apply_environment(|n| (n == "THALWEG_LISTEN").then(|| "x".into()));
+        loaded.apply_flags(&vec![("listen", "x".to_owned())]);
+        let found: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let [variable, flag] = found.as_slice() else { panic!("two problems: {found:?}") };
+        assert!(variable.starts_with("THALWEG_LISTEN: expected an address"), "{variable}");
+        assert!(flag.starts_with("--listen: expected an address"), "{flag}");
     }
 }

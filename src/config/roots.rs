@@ -82,23 +82,31 @@ mod tests {
 
     #[test]
     fn errors_say_what_is_wrong() {
-        let check = |text: &str, expect: &str| {
-            assert_eq!(parse("t.toml", text).unwrap_err().to_string(), format!("t.toml:1: root: {expect}"));
+        let check = |text: &str, line: usize, expect: &str| {
+            let found = parse("t.toml", text).unwrap_err().to_string();
+            assert_eq!(found, format!("t.toml:{line}: root: {expect}"));
         };
-        check("root = \"/data\"", "expected [[root]] tables");
+        check("root = \"/data\"", 1, "expected [[root]] tables");
         check(
             "[[root]]\npath = \"a\"",
+            1,
             "location is missing: a folder, a file or the URL of an object store",
         );
         check(
             "[[root]]\nlocation = \"/a\"",
+            1,
             "path is missing: the path it is served under, such as \"model/gfs\"",
         );
-        check("[[root]]\npaht = \"a\"", "paht: there is no such key (did you mean 'path'?)");
-        check("[[root]]\npath = 3", "path: expected a string, found 3");
-        check("[[root]]\npath = \"a/../b\"", "path: 'a/../b' cannot be in a URL: the path holds '..' or '.'");
+        check("[[root]]\npaht = \"a\"", 2, "paht: there is no such key (did you mean 'path'?)");
+        check("[[root]]\npath = 3", 2, "path: expected a string, found 3");
+        check(
+            "[[root]]\npath = \"a/../b\"",
+            2,
+            "path: 'a/../b' cannot be in a URL: the path holds '..' or '.'",
+        );
         check(
             "[[root]]\npath = \"a\"\nlocation = \"/x\"\n[[root]]\npath = \"a/\"\nlocation = \"/y\"",
+            4,
             "both /x and /y have the path 'a'",
         );
     }

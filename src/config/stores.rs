@@ -104,11 +104,11 @@ mod tests {
         check("[[store]]\nregion = \"x\"", "t.toml:1: store: url: expected one such as s3://bucket");
         check(
             "[[store]]\nurl = \"s3://b\"\nregoin = \"x\"",
-            "t.toml:1: store: regoin: there is no such key (did you mean 'region'?)",
+            "t.toml:3: store: regoin: there is no such key (did you mean 'region'?)",
         );
         check(
             "[[store]]\nurl = \"s3://b\"\nsecret_access_key = 12345",
-            "t.toml:1: store: secret_access_key: expected a string",
+            "t.toml:3: store: secret_access_key: expected a string",
         );
         check("store = \"s3://hunter2\"", "t.toml:1: store: expected [[store]] tables");
         for key in KEYS {
