@@ -2,29 +2,13 @@
 
 use std::time::SystemTime;
 
-/// `2026-01-31T08:00:00Z`; empty for times before 1970.
-pub(crate) fn iso(time: Option<SystemTime>) -> String {
-    let Some(since) = time.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok()) else {
-        return String::new();
-    };
-    let seconds = since.as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
+use cdm::coordinates::{calendar::Calendar, date::Moment};
 
-/// Year, month and day of a number of days after 1970-01-01. Years are counted from March, so that the
-/// leap day is the last of its year; 146,097 days are 400 years.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+/// `2026-01-31T08:00:00Z`, whole seconds; empty for times before 1970.
+pub(crate) fn iso(time: Option<SystemTime>) -> String {
+    let since = time.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let moment = since.and_then(|d| Moment::new(i128::from(d.as_secs()) * 1_000_000_000));
+    moment.map(|m| m.date(Calendar::ProlepticGregorian).to_string()).unwrap_or_default()
 }
 
 /// `12.3 MB`, for people.
