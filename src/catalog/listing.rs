@@ -1,6 +1,11 @@
 //! What a folder holds, from directory listings alone: nothing is opened.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cdm::coordinates::summary::Summary;
 
 use super::DatasetName;
 
@@ -54,7 +59,7 @@ fn ends_with_one_of(name: &str, suffixes: &[&str]) -> bool {
 }
 
 /// A folder's content, each part sorted by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listing {
     /// The folder.
     pub folder: DatasetName,
@@ -64,8 +69,17 @@ pub struct Listing {
     pub datasets: Vec<Entry>,
 }
 
+/// What makes a dataset of a folder the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latest {
+    /// Its name, which has the date in it: THREDDS' rule.
+    Name,
+    /// When it was last written.
+    Modified,
+}
+
 /// A dataset in a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Name of the file or folder.
     pub name: Arc<str>,
@@ -73,6 +87,8 @@ pub struct Entry {
     pub size: Option<u64>,
     /// When it was last written, if that is known.
     pub modified: Option<SystemTime>,
+    /// What it is about, if that is known already: nothing is opened for a listing.
+    pub summary: Option<Arc<Summary>>,
 }
 
 impl Listing {
@@ -84,6 +100,24 @@ impl Listing {
         folders.sort_unstable();
         datasets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self { folder, folders, datasets }
+    }
+
+    /// The newest dataset: the last by name, of those that were not written to for `quiet`; of equal ones the
+    /// last by time when `by` says so.
+    pub fn latest(&self, by: Latest, quiet: Duration) -> Option<&Entry> {
+        let now = SystemTime::now();
+        let is_quiet = |entry: &&Entry| {
+            // A time in the future is one of a clock that is ahead: not quiet yet.
+            let age = entry.modified.map(|time| now.duration_since(time).unwrap_or_default());
+            quiet.is_zero() || age.is_none_or(|age| age >= quiet)
+        };
+        let candidates = self.datasets.iter().filter(is_quiet);
+        match by {
+            Latest::Name => candidates.max_by(|a, b| a.name.cmp(&b.name)),
+            Latest::Modified => {
+                candidates.max_by(|a, b| a.modified.cmp(&b.modified).then_with(|| a.name.cmp(&b.name)))
+            }
+        }
     }
 
     /// The same for equal listings: names, sizes and times.
@@ -121,7 +155,7 @@ mod tests {
 
     #[test]
     fn listings_hide_and_sort() {
-        let entry = |name: &str| Entry { name: name.into(), size: Some(1), modified: None };
+        let entry = |name: &str| Entry { name: name.into(), size: Some(1), modified: None, summary: None };
         let listing = Listing::new(
             DatasetName::top(),
             vec!["z".into(), ".git".into(), "a".into(), "b\nc".into()],
@@ -133,5 +167,24 @@ mod tests {
         assert_eq!(listing.identity(), other.identity());
         other.datasets[0].size = Some(2);
         assert_ne!(listing.identity(), other.identity());
+    }
+
+    #[test]
+    fn the_newest_by_name_and_by_time() {
+        let now = SystemTime::now();
+        let entry = |name: &str, age: u64| Entry {
+            name: name.into(),
+            size: Some(1),
+            modified: now.checked_sub(Duration::from_secs(age)),
+            summary: None,
+        };
+        let datasets = vec![entry("a_1.nc", 50), entry("a_2.nc", 500), entry("a_3.nc", 5)];
+        let listing = Listing::new(DatasetName::top(), Vec::new(), datasets);
+        let latest = |by, quiet| listing.latest(by, Duration::from_secs(quiet)).map(|e| e.name.to_string());
+        assert_eq!(latest(Latest::Name, 0).as_deref(), Some("a_3.nc"));
+        assert_eq!(latest(Latest::Name, 30).as_deref(), Some("a_2.nc"));
+        assert_eq!(latest(Latest::Modified, 0).as_deref(), Some("a_3.nc"));
+        assert_eq!(latest(Latest::Modified, 30).as_deref(), Some("a_1.nc"));
+        assert_eq!(latest(Latest::Modified, 5000), None);
     }
 }

@@ -25,7 +25,7 @@ use handlers::{
 use moka::future::Cache;
 
 pub use self::{
-    listing::{DATA_FOLDER_SUFFIXES, DATA_SUFFIXES, Entry, Listing, is_data_file, is_data_folder},
+    listing::{DATA_FOLDER_SUFFIXES, DATA_SUFFIXES, Entry, Latest, Listing, is_data_file, is_data_folder},
     name::{DatasetName, encode_path, encode_segment},
     root::{Served, Status},
 };

@@ -197,7 +197,7 @@ impl Root {
     pub(super) async fn single_entry(&self, registry: &Registry) -> Result<Entry> {
         let status = self.stat(self.mount.as_str(), &self.mount, registry).await?;
         let name = self.mount.file_name().into();
-        Ok(Entry { name, size: status.size, modified: status.version.modified })
+        Ok(Entry { name, size: status.size, modified: status.version.modified, summary: None })
     }
 
     /// What the folder at `path` in the store holds, which is called `folder`.
@@ -244,10 +244,10 @@ impl Root {
             let name: Arc<str> = entry.name.into();
             match entry.kind {
                 EntryKind::File { size, modified } => {
-                    datasets.push(Entry { name, size: Some(size), modified });
+                    datasets.push(Entry { name, size: Some(size), modified, summary: None });
                 }
                 EntryKind::Directory if is_data_folder(&name) => {
-                    datasets.push(Entry { name, size: None, modified: None });
+                    datasets.push(Entry { name, size: None, modified: None, summary: None });
                 }
                 EntryKind::Directory if name.starts_with('.') || self.store.is_remote() => folders.push(name),
                 EntryKind::Directory => {
@@ -255,7 +255,7 @@ impl Root {
                     match registry.mark_of(&place).await? {
                         Some((_, status)) => {
                             let modified = status.version.modified;
-                            datasets.push(Entry { name, size: None, modified });
+                            datasets.push(Entry { name, size: None, modified, summary: None });
                         }
                         None => folders.push(name),
                     }

@@ -1,6 +1,6 @@
 //! One request: checked, routed, answered.
 
-use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use cdm::{Error, ErrorKind, Result, Source, Version};
 use futures::StreamExt;
@@ -21,7 +21,7 @@ use super::{
     stall::Flushes,
 };
 use crate::{
-    catalog::DatasetName,
+    catalog::{DatasetName, Latest},
     protocols::{self, Reply, dap2, dap4, pages, thredds, zarr},
 };
 
@@ -203,7 +203,14 @@ impl Call<'_> {
 
     async fn catalog(&self, folder: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
         let listing = self.live.catalog.list(folder).await?;
-        let page = self.query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("page="));
+        let asked = |key: &str| {
+            let mut pairs = self.query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
+        };
+        if let (Some(id), CatalogFormat::Xml | CatalogFormat::Html) = (asked("dataset"), format) {
+            return self.catalog_of_one(&DatasetName::from_url(id)?, format).await;
+        }
+        let page = asked("page");
         let page = match page.map(str::parse) {
             None => 1,
             Some(Ok(page)) => page,
@@ -224,9 +231,56 @@ impl Call<'_> {
             CatalogFormat::Html => {
                 pages::folder(&pages::View { listing: &listing, page, site: self.site() })?
             }
+            CatalogFormat::Latest => {
+                let by = match asked("by") {
+                    None | Some("name") => Latest::Name,
+                    Some("modified") => Latest::Modified,
+                    Some(_) => return Err(Error::bad_request("by is 'name' or 'modified'")),
+                };
+                let latest = listing.latest(by, Duration::ZERO);
+                let latest = latest.ok_or_else(|| Error::not_found(format!("{folder} holds no dataset")))?;
+                thredds::one(&view, latest, &latest.name)?
+            }
         };
         let version = Version { identity: listing.identity().into(), modified: None };
         Ok(self.send(reply, Some(&version)).await)
+    }
+
+    /// THREDDS' address of one dataset: a catalog with nothing else, or its page. A folder is its listing.
+    async fn catalog_of_one(&self, name: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
+        let folder = name.parent().unwrap_or_else(DatasetName::top);
+        let listing = self.live.catalog.list(&folder).await?;
+        let Some(entry) = listing.datasets.iter().find(|entry| *entry.name == *name.file_name()) else {
+            if self.live.catalog.list(name).await.is_err() {
+                return Err(Error::not_found(format!("there is no dataset {name}")));
+            }
+            let file = if format == CatalogFormat::Xml { "catalog.xml" } else { "" };
+            let path = if name.is_top() { String::new() } else { format!("{}/", name.to_url()) };
+            return Self::found(&format!("{}catalog/{path}{file}", self.top));
+        };
+        if format == CatalogFormat::Html {
+            return Self::found(&format!("{}opendap/{}.html", self.top, name.to_url()));
+        }
+        let view = thredds::View {
+            listing: &listing,
+            page: 1,
+            top: &self.top,
+            origin: &self.origin,
+            title: &self.live.config.title,
+        };
+        let reply = thredds::one(&view, entry, &entry.name)?;
+        let version = Version { identity: listing.identity().into(), modified: None };
+        Ok(self.send(reply, Some(&version)).await)
+    }
+
+    /// A redirect to a relative address.
+    fn found(location: &str) -> Result<HttpResponse<Body>> {
+        let mut response = HttpResponse::new(empty());
+        *response.status_mut() = StatusCode::FOUND;
+        let location = HeaderValue::from_str(location)
+            .map_err(|e| Error::bad_request("the path cannot be a link").with_source(e))?;
+        response.headers_mut().insert(header::LOCATION, location);
+        Ok(response)
     }
 
     async fn file(&self, name: &DatasetName) -> Result<HttpResponse<Body>> {
@@ -246,13 +300,8 @@ impl Call<'_> {
             return Err(error);
         }
         let last = self.path.rsplit('/').next().unwrap_or_default();
-        let mut response = HttpResponse::new(empty());
-        *response.status_mut() = StatusCode::FOUND;
         // `./` keeps a colon in the name from looking like a scheme.
-        let location = HeaderValue::from_str(&format!("./{last}/"))
-            .map_err(|e| Error::bad_request("the path cannot be a link").with_source(e))?;
-        response.headers_mut().insert(header::LOCATION, location);
-        Ok(response)
+        Self::found(&format!("./{last}/"))
     }
 
     async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {

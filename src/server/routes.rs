@@ -16,6 +16,9 @@ const DATASET_MOUNTS: [&str; 5] = ["/opendap", "/thredds/dodsC", "/thredds/dap4"
 /// Paths under which catalogs are served.
 const CATALOG_MOUNTS: [&str; 2] = ["/catalog", "/thredds/catalog"];
 
+/// Paths under which the stored files are served.
+const FILE_MOUNTS: [&str; 2] = ["/files", "/thredds/fileServer"];
+
 /// The path under which datasets are Zarr stores.
 const ZARR_MOUNT: &str = "/zarr";
 
@@ -85,6 +88,8 @@ pub enum CatalogFormat {
     Xml,
     /// A page.
     Html,
+    /// THREDDS InvCatalog 1.0 of the newest dataset alone: `latest.xml`.
+    Latest,
 }
 
 /// Pages that do not depend on data.
@@ -111,7 +116,8 @@ pub fn route(path: &str) -> Result<Route> {
     if let Some((_, fixed)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
         return Ok(Route::Fixed(*fixed));
     }
-    if let Some(rest) = below("/files", path) {
+    for mount in FILE_MOUNTS {
+        let Some(rest) = below(mount, path) else { continue };
         return match rest {
             "" => catalog(""),
             folder if folder.ends_with('/') => catalog(folder),
@@ -154,6 +160,7 @@ fn below<'a>(mount: &str, path: &'a str) -> Option<&'a str> {
 fn catalog(rest: &str) -> Result<Route> {
     let (folder, format) = match rest.rsplit_once('/').unwrap_or(("", rest)) {
         (folder, "catalog.xml") => (folder, CatalogFormat::Xml),
+        (folder, "latest.xml") => (folder, CatalogFormat::Latest),
         (folder, "catalog.html" | "index.html" | "") => (folder, CatalogFormat::Html),
         _ => (rest, CatalogFormat::Html),
     };
@@ -273,6 +280,8 @@ mod tests {
             ("/files/a/x.nc", "file a/x.nc"),
             ("/files/x%5b1%5D.nc", "file x[1].nc"),
             ("/files/", "Html of ''"),
+            ("/thredds/fileServer/a/x.nc", "file a/x.nc"),
+            ("/thredds/catalog/a/latest.xml", "Latest of 'a'"),
             ("/files/a/", "Html of 'a'"),
             ("/-/live", "Live"),
             ("/-/ready", "Ready"),

@@ -15,7 +15,7 @@ fn listing(folder: &str, folders: usize, datasets: usize) -> Listing {
         folder: DatasetName::new(folder).unwrap(),
         folders: (0..folders).map(|i| format!("f{i:05}").into()).collect(),
         datasets: (0..datasets)
-            .map(|i| Entry { name: format!("d{i:05}.nc").into(), size: Some(1234), modified })
+            .map(|i| Entry { name: format!("d{i:05}.nc").into(), size: Some(1234), modified, summary: None })
             .collect(),
     }
 }

@@ -3,11 +3,15 @@
 //! Made from a [`Listing`] alone, so no file is opened; long folders are split into pages of
 //! [`PAGE_LEN`] entries.
 
+mod metadata;
 mod xml;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::{catalog::Listing, protocols::Reply};
+use crate::{
+    catalog::{Entry, Listing},
+    protocols::Reply,
+};
 
 /// Entries of one page.
 pub const PAGE_LEN: usize = 1000;
@@ -45,7 +49,7 @@ impl<'a> View<'a> {
     }
 
     /// The datasets of this page: they follow the folders.
-    fn datasets(&self) -> &'a [crate::catalog::Entry] {
+    fn datasets(&self) -> &'a [Entry] {
         let skip = self.listing.folders.len();
         let len = self.listing.datasets.len();
         let (start, end) = self.bounds();
@@ -80,6 +84,18 @@ pub fn xml(view: &View<'_>) -> cdm::Result<Reply> {
     let text =
         xml::write(view).map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
     Ok(reply(view, "application/xml; charset=utf-8", "xml", text))
+}
+
+/// A catalog of the one dataset `entry` of the folder, which is shown as `name`.
+///
+/// # Errors
+/// As [`xml()`].
+pub fn one(view: &View<'_>, entry: &Entry, name: &str) -> cdm::Result<Reply> {
+    let text = xml::write_one(view, entry, name)
+        .map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
+    let mut reply = reply(view, "application/xml; charset=utf-8", "xml", text);
+    reply.identity = reply.identity.map(|identity| format!("{identity} {} {name}", entry.name));
+    Ok(reply)
 }
 
 fn reply(view: &View<'_>, media_type: &'static str, form: &str, text: String) -> Reply {

@@ -6,11 +6,14 @@ use http::Uri;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use quick_xml::{
     Writer,
-    events::{BytesDecl, BytesText, Event},
+    events::{BytesDecl, Event},
 };
 
-use super::View;
-use crate::protocols::text;
+use super::{
+    View,
+    metadata::{self, Detail, simple},
+};
+use crate::{catalog::Entry, protocols::text};
 
 /// Clients join service base and `urlPath` as they are; only what would end or break a URL is encoded.
 const URL_PATH: &AsciiSet = &CONTROLS
@@ -35,24 +38,47 @@ const SERVICES: [Service; 2] = [("dap2", "OpenDAP", "/thredds/dodsC/"), ("dap4",
 /// What a dataset has that is one file.
 const DOWNLOAD: Service = ("http", "HTTPServer", "/files/");
 
-type Xml = Writer<Vec<u8>>;
+pub(super) type Xml = Writer<Vec<u8>>;
 
+/// Datasets in one catalog that everything is said of.
+const FEW: usize = 100;
+
+/// The catalog of a folder.
 pub(super) fn write(view: &View<'_>) -> io::Result<String> {
+    document(view.name(), |xml| {
+        services(xml, view, has_folders(view.datasets()))?;
+        folder(xml, view)
+    })
+}
+
+/// A catalog of one dataset of the folder, which is shown as `name`.
+pub(super) fn write_one(view: &View<'_>, entry: &Entry, name: &str) -> io::Result<String> {
+    document(name, |xml| {
+        services(xml, view, entry.size.is_none())?;
+        let is_folder = entry.size.is_none();
+        dataset(
+            xml,
+            view,
+            entry,
+            &Shown { name, service: Some("all"), is_mixed: is_folder, detail: Detail::Full },
+        )
+    })
+}
+
+fn document(name: &str, content: impl FnOnce(&mut Xml) -> io::Result<()>) -> io::Result<String> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("catalog")
         .with_attribute(("xmlns", "http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"))
         .with_attribute(("xmlns:xlink", "http://www.w3.org/1999/xlink"))
-        .with_attribute(("name", view.name()))
-        .with_attribute(("version", "1.0.1"))
-        .write_inner_content(|xml| {
-            services(xml, view)?;
-            folder(xml, view)
-        })?;
+        .with_attribute(("name", name))
+        .with_attribute(("version", "1.0.2"))
+        .write_inner_content(content)?;
     String::from_utf8(xml.into_inner()).map_err(io::Error::other)
 }
 
-fn services(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
+/// `mixed`: a download is not among the services of every dataset.
+fn services(xml: &mut Xml, view: &View<'_>, mixed: bool) -> io::Result<()> {
     // The prefix that a proxy adds is part of the base: clients take it as a path of the host.
     let prefix = view.origin.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned());
     let prefix = prefix.unwrap_or_default();
@@ -63,7 +89,6 @@ fn services(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
             .write_empty()?;
         Ok::<_, io::Error>(())
     };
-    let mixed = has_folders(view);
     xml.create_element("service")
         .with_attributes([("name", "all"), ("serviceType", "Compound"), ("base", "")])
         .write_inner_content(|xml| {
@@ -75,8 +100,8 @@ fn services(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
 
 /// Whether a dataset here is a folder. Clients (siphon) apply one service to all of a catalog's datasets, so
 /// that it can then be no download; files say for themselves that they have one.
-fn has_folders(view: &View<'_>) -> bool {
-    view.datasets().iter().any(|entry| entry.size.is_none())
+fn has_folders(datasets: &[Entry]) -> bool {
+    datasets.iter().any(|entry| entry.size.is_none())
 }
 
 fn folder(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
@@ -86,18 +111,17 @@ fn folder(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
         element = element.with_attribute(("ID", id));
     }
     element.write_inner_content(|xml| {
-        xml.create_element("metadata").with_attribute(("inherited", "true")).write_inner_content(|xml| {
-            xml.create_element("serviceName").write_text_content(BytesText::new("all"))?;
-            xml.create_element("dataType").write_text_content(BytesText::new("GRID"))?;
-            Ok(())
-        })?;
+        xml.create_element("metadata")
+            .with_attribute(("inherited", "true"))
+            .write_inner_content(|xml| simple(xml, "serviceName", &[], "all"))?;
         for name in view.folders() {
             let below = view.listing.folder.join(name);
             reference(xml, &format!("{}catalog.xml", view.folder_url(&below)), name, below.as_str())?;
         }
-        let mixed = has_folders(view);
+        let detail = if view.datasets().len() > FEW { Detail::Short } else { Detail::Full };
+        let is_mixed = has_folders(view.datasets());
         for entry in view.datasets() {
-            dataset(xml, view, entry, mixed)?;
+            dataset(xml, view, entry, &Shown { name: &entry.name, service: None, is_mixed, detail })?;
         }
         if view.page < view.page_count() {
             let next = view.page + 1;
@@ -116,33 +140,63 @@ fn reference(xml: &mut Xml, href: &str, title: &str, id: &str) -> io::Result<()>
     Ok(())
 }
 
-/// `mixed`: some datasets are folders, and files say for themselves that they can be downloaded.
-fn dataset(xml: &mut Xml, view: &View<'_>, entry: &crate::catalog::Entry, mixed: bool) -> io::Result<()> {
+/// How a dataset is shown.
+struct Shown<'a> {
+    name: &'a str,
+    /// Its services, where they are not inherited.
+    service: Option<&'a str>,
+    /// Some datasets are folders, and files say for themselves that they can be downloaded.
+    is_mixed: bool,
+    detail: Detail,
+}
+
+/// InvCatalog's order: what is said of a dataset in any order, then `access`.
+fn dataset(xml: &mut Xml, view: &View<'_>, entry: &Entry, shown: &Shown<'_>) -> io::Result<()> {
     let name = view.listing.folder.join(&entry.name);
     let url_path = utf8_percent_encode(name.as_str(), URL_PATH).to_string();
     let element = xml.create_element("dataset").with_attributes([
-        ("name", &*entry.name),
+        ("name", shown.name),
         ("ID", name.as_str()),
         ("urlPath", url_path.as_str()),
     ]);
     element.write_inner_content(|xml| {
+        if let Some(service) = shown.service {
+            simple(xml, "serviceName", &[], service)?;
+        }
+        if let Some(format) = data_format(&entry.name) {
+            simple(xml, "dataFormat", &[], format)?;
+        }
         if let Some(size) = entry.size {
-            if mixed {
-                xml.create_element("access")
-                    .with_attributes([("serviceName", DOWNLOAD.0), ("urlPath", &url_path)])
-                    .write_empty()?;
-            }
-            xml.create_element("dataSize")
-                .with_attribute(("units", "bytes"))
-                .write_text_content(BytesText::new(&size.to_string()))?;
+            simple(xml, "dataSize", &[("units", "bytes")], &size.to_string())?;
         }
         let modified = text::iso(entry.modified);
         if !modified.is_empty() {
-            xml.create_element("date")
-                .with_attribute(("type", "modified"))
-                .write_text_content(BytesText::new(&modified))?;
+            simple(xml, "date", &[("type", "modified")], &modified)?;
+        }
+        if let Some(summary) = &entry.summary {
+            metadata::write(xml, summary, shown.detail)?;
+        }
+        if shown.is_mixed && entry.size.is_some() {
+            xml.create_element("access")
+                .with_attributes([("serviceName", DOWNLOAD.0), ("urlPath", &url_path)])
+                .write_empty()?;
         }
         Ok(())
     })?;
     Ok(())
+}
+
+/// The format that a name's ending promises, by InvCatalog's names where it has one.
+fn data_format(name: &str) -> Option<&'static str> {
+    const FORMATS: [(&[&str], &str); 6] = [
+        (&[".nc", ".nc3", ".cdf", ".cdf5", ".nc5", ".netcdf", ".ncf"], "NetCDF"),
+        (&[".nc4"], "NetCDF-4"),
+        (&[".h5", ".hdf5", ".he5"], "HDF5"),
+        (&[".tif", ".tiff", ".gtiff", ".geotiff"], "GeoTIFF"),
+        (&[".ncml"], "NcML"),
+        (&[".zarr", ".zarr.zip"], "Zarr"),
+    ];
+    let name = name.to_ascii_lowercase();
+    let found = FORMATS.iter().find(|(suffixes, _)| suffixes.iter().any(|suffix| name.ends_with(suffix)));
+    found.map(|(_, format)| *format)
 }

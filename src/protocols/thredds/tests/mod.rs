@@ -1,11 +1,17 @@
 //! Catalogs read back by a parser: services, links, pages, escapes.
 
-use std::time::{Duration, SystemTime};
+mod schema;
 
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cdm::coordinates::summary::{Range, Summary, TimeCoverage, VariableSummary, Vertical};
 use quick_xml::{Reader, events::Event};
 
 use super::*;
-use crate::catalog::{DatasetName, Entry};
+use crate::catalog::DatasetName;
 
 fn listing(folder: &str, folders: usize, datasets: usize) -> Listing {
     let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
@@ -13,7 +19,7 @@ fn listing(folder: &str, folders: usize, datasets: usize) -> Listing {
         folder: DatasetName::new(folder).unwrap(),
         folders: (0..folders).map(|i| format!("f{i:05}").into()).collect(),
         datasets: (0..datasets)
-            .map(|i| Entry { name: format!("d{i:05}.nc").into(), size: Some(1234), modified })
+            .map(|i| Entry { name: format!("d{i:05}.nc").into(), size: Some(1234), modified, summary: None })
             .collect(),
     }
 }
@@ -55,6 +61,7 @@ fn a_catalog_names_services_folders_and_datasets() {
         .filter(|e| e.0 == "service")
         .map(|e| (attribute(e, "serviceType"), attribute(e, "base")))
         .collect();
+    schema::check(&text);
     let expect = [
         ("Compound", ""),
         ("OpenDAP", "/data/thredds/dodsC/"),
@@ -77,6 +84,7 @@ fn folders_that_are_datasets_have_no_download() {
     listing.datasets[0].size = None;
     let text = xml::write(&view(&listing, 1)).unwrap();
     let all = elements(&text);
+    schema::check(&text);
     // Each has a path: siphon fails over one without, as the services of the catalog are everyone's.
     let paths = all.iter().filter(|e| e.0 == "dataset").map(|e| attribute(e, "urlPath"));
     assert_eq!(paths.skip(1).collect::<Vec<_>>(), ["d00000.nc", "d00001.nc"]);
@@ -122,4 +130,106 @@ fn names_are_escaped() {
     let all = elements(&text);
     assert_eq!(attribute(&all[0], "name"), "T & <T>");
     assert!(all.iter().any(|e| attribute(e, "name") == "<script>alert(\"1\")&'.nc"));
+}
+
+fn summary() -> Summary {
+    let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    Summary {
+        texts: vec![
+            text("title", "Sea <surface> temperature"),
+            text("summary", "Monthly means & more"),
+            text("license", "https://creativecommons.org/licenses/by/4.0/"),
+            text("history", "made\u{1}"),
+            text("keywords", "ocean, temperature ;"),
+            text("keywords_vocabulary", "GCMD"),
+            text("creator_name", "A. Author"),
+            text("creator_url", "https://example.org/a"),
+            text("naming_authority", "org.example"),
+            text("contributor_name", "B"),
+            text("date_created", "2020-01-01"),
+        ],
+        variables: vec![VariableSummary {
+            name: "sst".into(),
+            long_name: Some("sea surface temperature".into()),
+            standard_name: Some("sea_surface_temperature".into()),
+            units: Some("K".into()),
+            ..VariableSummary::default()
+        }],
+        time: Some(TimeCoverage {
+            start: "2000-01-01T00:00:00Z".into(),
+            end: "2000-12-01T00:00:00Z".into(),
+            calendar: "standard".into(),
+            resolution: Some("P1D".into()),
+            count: 336,
+        }),
+        latitude: Some(Range { min: -89.9, max: 90.0, resolution: Some(0.1) }),
+        longitude: Some(Range { min: 0.1, max: 359.9, resolution: None }),
+        vertical: Some(Vertical {
+            range: Range { min: 0.0, max: 5000.0, resolution: None },
+            units: "m".into(),
+            positive: Some("down".into()),
+        }),
+        bytes: 1,
+    }
+}
+
+#[test]
+fn what_is_known_of_a_dataset_is_in_the_catalog() {
+    let mut listing = listing("", 0, 2);
+    listing.datasets[0].summary = Some(Arc::new(summary()));
+    let text = xml::write(&view(&listing, 1)).unwrap();
+    schema::check(&text);
+    for expect in [
+        "<dataType>Grid</dataType>",
+        "<dataFormat>NetCDF</dataFormat>",
+        "<authority>org.example</authority>",
+        "<property name=\"title\" value=\"Sea &lt;surface&gt; temperature\"/>",
+        "<documentation type=\"summary\">Monthly means &amp; more</documentation>",
+        "<documentation type=\"rights\" xlink:href=\"https://creativecommons.org/licenses/by/4.0/\"",
+        "<documentation type=\"history\">made</documentation>",
+        "<keyword vocabulary=\"GCMD\">temperature</keyword>",
+        "<contact email=\"\" url=\"https://example.org/a\"/>",
+        "<date type=\"created\">2020-01-01</date>",
+        "<geospatialCoverage zpositive=\"down\">",
+        "<start>-89.9</start>",
+        "<size>179.9</size>",
+        "<size>359.8</size>",
+        "<resolution>0.1</resolution>",
+        "<units>degrees_north</units>",
+        "<end>2000-12-01T00:00:00Z</end>",
+        "<resolution>P1D</resolution>",
+        "<variable name=\"sst\" vocabulary_name=\"sea_surface_temperature\" units=\"K\">sea surface temperature</variable>",
+    ] {
+        assert!(text.contains(expect), "{expect} in {text}");
+    }
+    let alone = xml::write_one(&view(&listing, 1), &listing.datasets[0], "Latest").unwrap();
+    schema::check(&alone);
+    assert!(alone.contains("<dataset name=\"Latest\" ID=\"d00000.nc\" urlPath=\"d00000.nc\">"), "{alone}");
+    assert!(alone.contains("<timeCoverage>") && !alone.contains("d00001"));
+}
+
+#[test]
+fn times_of_calendars_with_days_of_their_own_are_not_dates() {
+    let mut summary = summary();
+    let mut time = summary.time.take().unwrap();
+    time.calendar = "360_day".into();
+    time.end = "2000-02-30T00:00:00Z".into();
+    summary.time = Some(time);
+    let mut listing = listing("", 0, 1);
+    listing.datasets[0].summary = Some(Arc::new(summary));
+    let text = xml::write(&view(&listing, 1)).unwrap();
+    schema::check(&text);
+    assert!(text.contains("value=\"360_day\"") && !text.contains("timeCoverage") && !text.contains("02-30"));
+}
+
+#[test]
+fn long_catalogs_say_where_and_when_only() {
+    let mut listing = listing("", 0, 101);
+    for entry in &mut listing.datasets {
+        entry.summary = Some(Arc::new(summary()));
+    }
+    let text = xml::write(&view(&listing, 1)).unwrap();
+    schema::check(&text);
+    assert!(text.contains("<timeCoverage>") && text.contains("Monthly means"));
+    assert!(!text.contains("<variable ") && !text.contains("history"));
 }
