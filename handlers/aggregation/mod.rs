@@ -5,6 +5,7 @@
 
 mod assembled;
 mod conversion;
+pub mod forecast;
 mod member;
 mod open;
 mod parts;
