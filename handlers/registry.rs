@@ -81,6 +81,13 @@ impl Registry {
         &self.references
     }
 
+    /// Whether a dataset opened with `other` could as well have been opened with this.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.formats, &other.formats)
+            && Arc::ptr_eq(&self.engine, &other.engine)
+            && Arc::ptr_eq(&self.references, &other.references)
+    }
+
     /// The chunk engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine

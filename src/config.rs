@@ -6,7 +6,9 @@
 mod document;
 mod load;
 mod origin;
+mod print;
 mod roots;
+mod stamp;
 mod stores;
 mod value;
 
@@ -16,12 +18,16 @@ use handlers::storage::RemoteOptions;
 
 use self::value::Value;
 pub use self::{
-    load::{Inputs, Loaded, Overrides, load, parse},
+    load::{Inputs, Loaded, Overrides, parse},
     origin::{ConfigError, Origin},
     roots::Mount,
+    stamp::Stamp,
     value::Network,
 };
 use crate::protocols::dap4::Checksums;
+
+/// A file with every setting, explained, and its default.
+pub const EXAMPLE: &str = include_str!("../config/example.toml");
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +54,8 @@ pub struct Config {
     pub references_allow: Vec<String>,
     /// The log.
     pub log: LogSettings,
+    /// The address that metrics are served at; `None`: with everything else.
+    pub metrics_listen: Option<SocketAddr>,
     /// What one client, or all, may take.
     pub limits: Limits,
 }
@@ -119,6 +127,7 @@ impl Default for Config {
             remote: RemoteOptions::default(),
             references_allow: Vec::new(),
             log: LogSettings { format: LogFormat::Text, level: "info".to_owned() },
+            metrics_listen: None,
             limits: Limits::default(),
         }
     }
@@ -189,6 +198,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("store", remote.stores, stores),
     setting!("log.format", log.format, log_format),
     setting!("log.level", log.level, text),
+    setting!("metrics.listen", metrics_listen, address_or_same),
     setting!("limits.connections", limits.connections, count),
     setting!("limits.connections_per_address", limits.connections_per_address, count),
     setting!("limits.header_timeout", limits.header_timeout, duration),

@@ -40,6 +40,7 @@ pub struct Catalog {
     tree: Tree,
     registry: Registry,
     open: Cache<Key, Arc<dyn Source>>,
+    open_datasets: u64,
     started: Instant,
 }
 
@@ -47,6 +48,8 @@ pub struct Catalog {
 /// is good for one interval of time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
+    /// The place that it is in: another may take its name when the configuration changes.
+    place: Arc<str>,
     name: DatasetName,
     version: Arc<str>,
     interval: u128,
@@ -66,7 +69,18 @@ impl Catalog {
     /// As [`Catalog::new`], of places of any kind.
     pub fn of(served: Vec<Served>, open_datasets: u64, registry: Registry) -> Self {
         let open = Cache::builder().max_capacity(open_datasets).time_to_idle(IDLE).build();
-        Self { tree: Tree::new(served), registry, open, started: Instant::now() }
+        Self { tree: Tree::new(served), registry, open, open_datasets, started: Instant::now() }
+    }
+
+    /// The same with what is open in the catalog `before` it, as far as it is the same here: places that are
+    /// still served, read with the same engine.
+    #[must_use]
+    pub fn keeping(self, before: &Self) -> Self {
+        if !self.registry.is_same(&before.registry) || self.open_datasets != before.open_datasets {
+            return self;
+        }
+        // What is open in places that have gone closes when nobody has asked for it for a while.
+        Self { open: before.open.clone(), started: before.started, ..self }
     }
 
     /// What a dataset is now, unopened.
@@ -187,7 +201,8 @@ impl Catalog {
             Some(_) => 0,
             None => self.started.elapsed().as_millis() / status.recheck.as_millis().max(1),
         };
-        Key { name: name.clone(), version: Arc::clone(&status.version.identity), interval }
+        let place = self.root_of(name).map_or_else(|_| "".into(), |(root, _)| Arc::clone(&root.identity));
+        Key { place, name: name.clone(), version: Arc::clone(&status.version.identity), interval }
     }
 
     fn root_of<'a, 'n>(&'a self, name: &'n DatasetName) -> Result<(&'a Root, &'n str)> {

@@ -1,6 +1,15 @@
 //! The places that are served: what of each is visible, and what is there at this moment.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use cdm::{Error, ErrorKind, Result, Version};
 use handlers::{
@@ -10,10 +19,15 @@ use handlers::{
 
 use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder};
 
+/// Places opened so far, to tell them apart.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// A place to serve: a folder or a single dataset of a store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Served {
     store: Arc<dyn Store>,
+    /// What is the same place when it is opened again; no other one has it.
+    identity: Arc<str>,
     /// The one dataset of the store that is visible; `None`: everything in it.
     single: Option<Arc<str>>,
     /// The path it was given.
@@ -69,7 +83,10 @@ impl Served {
         let is_single = whole.is_file() || registry.folder_marks().any(|mark| whole.join(mark).is_file());
         let directory = if is_single { whole.parent().unwrap_or(Path::new("/")) } else { &whole };
         let store = Arc::new(LocalRoot::open(directory)?);
-        Self::store(store, base, is_single, path.display().to_string())
+        let served = Self::store(store, base, is_single, path.display().to_string())?;
+        // The folder itself: another one may be at the same path when it is opened again.
+        let folder = directory.metadata().map(|m| format!("{}:{}", m.dev(), m.ino()));
+        Ok(Self { identity: folder.map_or(served.identity, Arc::from), ..served })
     }
 
     /// Everything in `store`, or its dataset `base` alone; `shown` is for messages.
@@ -84,7 +101,8 @@ impl Served {
         }
         let single = is_single.then(|| Arc::from(base.as_str()));
         let base = if visible { base } else { "data".to_owned() };
-        Ok(Self { store, single, mount: None, base, shown })
+        let identity = format!("#{}", COUNT.fetch_add(1, Ordering::Relaxed)).into();
+        Ok(Self { store, identity, single, mount: None, base, shown })
     }
 
     /// The same under a path of its own, which may have several components: a folder's contents are below it,
@@ -111,7 +129,7 @@ impl Served {
     }
 
     pub(super) fn into_root(self, mount: DatasetName) -> Root {
-        Root { mount, single: self.single, store: self.store, shown: self.shown }
+        Root { mount, single: self.single, store: self.store, identity: self.identity, shown: self.shown }
     }
 }
 
@@ -123,6 +141,8 @@ pub(super) struct Root {
     /// When it is one dataset: its name in the store, alone visible.
     single: Option<Arc<str>>,
     store: Arc<dyn Store>,
+    /// As [`Served`]'s.
+    pub(super) identity: Arc<str>,
     shown: String,
 }
 

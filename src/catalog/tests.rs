@@ -239,3 +239,30 @@ async fn places_are_mounted_under_paths_of_several_components() {
     let served = vec![unplaced("top"), unplaced("x/top"), at("one", "top")];
     check(&Catalog::of(served, 16, registry()), "", ("top top-2 top-3", "")).await;
 }
+
+#[tokio::test]
+async fn what_is_open_stays_open_in_the_next_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("handlers/references/fixtures/day1.nc");
+    for folder in ["one", "two"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+        fs::copy(&data, dir.path().join(folder).join("a.nc")).unwrap();
+    }
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let registry = registry();
+    let first = Catalog::new(std::slice::from_ref(&one), 16, registry.clone()).unwrap();
+    let opened = first.open(&name("a.nc")).await.unwrap();
+    // Under another name it is another dataset; back under its name it is still open.
+    let both = Catalog::new(&[one.clone(), two.clone()], 16, registry.clone()).unwrap().keeping(&first);
+    assert!(!Arc::ptr_eq(&both.open(&name("one/a.nc")).await.unwrap(), &opened));
+    let again = Catalog::new(std::slice::from_ref(&one), 16, registry.clone()).unwrap().keeping(&both);
+    assert!(Arc::ptr_eq(&again.open(&name("a.nc")).await.unwrap(), &opened));
+    // The same name, and a link to the very same file, in another folder.
+    fs::remove_file(two.join("a.nc")).unwrap();
+    fs::hard_link(one.join("a.nc"), two.join("a.nc")).unwrap();
+    let other = Catalog::new(&[two], 16, registry).unwrap().keeping(&again);
+    assert!(!Arc::ptr_eq(&other.open(&name("a.nc")).await.unwrap(), &opened));
+    // What was opened with other settings of the engine is not taken over.
+    let cold = Catalog::new(&[one], 16, self::registry()).unwrap().keeping(&again);
+    assert!(!Arc::ptr_eq(&cold.open(&name("a.nc")).await.unwrap(), &opened));
+}

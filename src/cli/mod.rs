@@ -3,8 +3,10 @@
 //! Exit codes: 0 done; 1 it could not be done; 2 the command line or a setting is wrong. Errors are one
 //! sentence on standard error.
 
+mod assemble;
 mod cat;
 mod check;
+mod config;
 mod ls;
 mod serve;
 mod stores;
@@ -45,6 +47,10 @@ enum Command {
     Cat(cat::Arguments),
     /// Find what cannot be served, or not well, and say what mends it
     Check(check::Arguments),
+    /// Write, check and print settings
+    Config(config::Arguments),
+    /// Have a running server read its settings again, and say what came of it
+    Reload(serve::ReloadArguments),
 }
 
 /// Why a command ended without success.
@@ -85,10 +91,12 @@ impl From<io::Error> for Failure {
 /// Runs the command that the process arguments name.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Ls(arguments) => ls::run(&arguments),
         Command::Cat(arguments) => cat::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Reload(arguments) => serve::reload(&arguments),
     };
     let (code, message) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

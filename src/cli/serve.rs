@@ -1,14 +1,28 @@
 //! `thalweg serve`: settings to a running server.
 
-use std::path::{Path, PathBuf};
+mod control;
+mod log;
+mod reload;
+
+use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 
-use super::{Failure, block_on, registry, say, stores::StoreArguments};
+pub(super) use self::control::{Arguments as ReloadArguments, reload};
+use self::reload::{Reloader, stamp};
+use super::{
+    Failure,
+    assemble::{Assembled, assemble},
+    block_on, say,
+    stores::StoreArguments,
+};
 use crate::{
-    catalog::{Catalog, DatasetName, Served},
-    config::{Config, LogFormat, LogSettings, Overrides},
+    catalog::{Catalog, DatasetName},
+    config::Inputs,
     server::Server,
 };
 
@@ -41,49 +55,49 @@ pub(super) struct Arguments {
     drain_delay: Option<String>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let flags: Overrides = [
-        ("listen", arguments.listen),
-        ("public_url", arguments.public_url),
-        ("title", arguments.title),
-        ("log.format", arguments.log_format),
-        ("log.level", arguments.log_level),
-        ("limits.drain_delay", arguments.drain_delay),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| Some((key, value?)))
-    .collect();
-    let mut config = arguments.stores.load(flags)?;
-    if !arguments.paths.is_empty() {
-        config.roots = arguments.paths;
-        config.mounts = Vec::new();
+impl Arguments {
+    /// Where the settings are read from.
+    pub(super) fn inputs(&self) -> Inputs {
+        let flags = [
+            ("listen", &self.listen),
+            ("public_url", &self.public_url),
+            ("title", &self.title),
+            ("log.format", &self.log_format),
+            ("log.level", &self.log_level),
+            ("limits.drain_delay", &self.drain_delay),
+        ];
+        let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+        let places = self.paths.clone();
+        Inputs { places, ..self.stores.inputs(flags.collect()) }
     }
-    if config.roots.is_empty() && config.mounts.is_empty() {
-        return Err(Failure::Usage("name a folder to serve: thalweg serve PATH".to_owned()));
-    }
-    start_log(&config.log)?;
-    block_on(serve(config))
 }
 
-async fn serve(mut config: Config) -> Result<(), Failure> {
-    config.limits.open_datasets = config.limits.open_datasets.min(descriptors() / 2).min(4096);
-    let locations: Vec<PathBuf> =
-        config.roots.iter().chain(config.mounts.iter().map(|m| &m.location)).cloned().collect();
-    let registry = registry(&config, &locations)?;
-    let named = |root: &Path| Served::named(root, &registry, &config.remote);
-    let places = config.roots.iter().map(|root| named(root));
-    let mounted = config.mounts.iter().map(|m| Ok(named(&m.location)?.at(m.path.clone())));
-    let places = places.chain(mounted).collect::<cdm::Result<_>>()?;
-    let catalog = Catalog::of(places, config.limits.open_datasets, registry);
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    block_on(serve(arguments.inputs()))
+}
+
+async fn serve(inputs: Inputs) -> Result<(), Failure> {
+    let descriptors = descriptors();
+    let seen = stamp(&inputs);
+    let Assembled { loaded, catalog, kept } = assemble(&inputs, descriptors, None)?.with_something()?;
+    let config = loaded.config.clone();
+    let level = log::start(&config.log)?;
     let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();
     // Before the greeting: whoever reads it may send a signal.
     let mut signals = Signals::new()?;
+    let hangup = signal(SignalKind::hangup())?;
     let server = Server::bind(config, catalog).await?;
     let address = server.address();
+    let control = server.control();
+    let (asked, reloads) = mpsc::channel(1);
+    let reloader = Reloader { inputs, seen, descriptors, control, level, loaded, kept };
     let origin = origin.unwrap_or_else(|| format!("http://{address}"));
     say(format_args!("serving {roots}"));
     say(format_args!("listening on http://{address}/{}", reach(address.ip())));
+    if let Some(address) = server.metrics_address() {
+        say(format_args!("metrics on http://{address}/-/metrics"));
+    }
     say(format_args!("browse {origin}/"));
     if let Some(name) = first {
         say(format_args!("try ncdump -h {origin}/opendap/{}", name.to_url()));
@@ -98,7 +112,11 @@ async fn serve(mut config: Config) -> Result<(), Failure> {
     let stop = async move {
         let _ = stopped.await;
     };
-    server.run(stop, now).await;
+    tokio::select! {
+        () = server.run(stop, now) => {}
+        () = reloader.run(hangup, reloads) => {}
+        () = control::listen(address.port(), asked) => {}
+    }
     Ok(())
 }
 
@@ -149,18 +167,4 @@ fn descriptors() -> u64 {
         Err(_) => limit.current,
     }
     .unwrap_or(u64::MAX)
-}
-
-fn start_log(settings: &LogSettings) -> Result<(), Failure> {
-    let filter = settings
-        .level
-        .parse::<tracing_subscriber::EnvFilter>()
-        .map_err(|e| Failure::Usage(format!("log.level: {e}")))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    let outcome = match settings.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    outcome.map_err(Failure::failed)
 }

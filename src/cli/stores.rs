@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use crate::config::{self, Config, Overrides};
+use crate::config::{Config, Inputs, Overrides};
 
 #[derive(Debug, Args)]
 pub(super) struct StoreArguments {
@@ -26,10 +26,15 @@ pub(super) struct StoreArguments {
 impl StoreArguments {
     /// The settings in force with these flags and `more`.
     pub(super) fn load(&self, more: Overrides) -> Result<Config, Failure> {
+        self.inputs(more).read().whole().map_err(|e| Failure::Usage(e.to_string()))
+    }
+
+    /// Where the settings with these flags and `more` are read from.
+    pub(super) fn inputs(&self, more: Overrides) -> Inputs {
         let mut flags = more;
         flags.extend(self.anonymous.then(|| ("remote.anonymous", "true".to_owned())));
         flags.extend(self.endpoint.iter().map(|url| ("remote.endpoint", url.clone())));
         flags.extend(self.region.iter().map(|region| ("remote.region", region.clone())));
-        config::load(self.config.as_deref(), &flags).map_err(|e| Failure::Usage(e.to_string()))
+        Inputs { file: self.config.clone(), flags, places: Vec::new() }
     }
 }

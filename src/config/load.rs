@@ -59,17 +59,11 @@ impl Inputs {
             loaded.note("roots", value, Origin::Argument, Vec::new());
             // Not by way of text: a path need not be UTF-8.
             loaded.config.roots.clone_from(&self.places);
+            loaded.note("root", Value::List(Vec::new()), Origin::Argument, Vec::new());
+            loaded.config.mounts.clear();
         }
         loaded
     }
-}
-
-/// The settings in force: `flags` over the process environment over `file` over the defaults.
-///
-/// # Errors
-/// The first setting that cannot be used, with file and line, variable or flag.
-pub fn load(file: Option<&Path>, flags: &Overrides) -> Result<Config, ConfigError> {
-    Inputs { file: file.map(Path::to_owned), flags: flags.clone(), places: Vec::new() }.read().whole()
 }
 
 /// The settings that the TOML `text` of the file called `file` makes of the defaults.
@@ -103,6 +97,17 @@ impl Loaded {
         }
     }
 
+    /// A problem with a setting that was understood: what it names is at fault.
+    pub fn problem(&self, key: &str, index: Option<usize>, message: impl std::fmt::Display) -> ConfigError {
+        let origin = self.origin(key, index);
+        let message = if matches!(origin, Origin::File { .. }) {
+            format!("{key}: {message}")
+        } else {
+            message.to_string()
+        };
+        ConfigError { origin, message }
+    }
+
     /// What was given for `key` wins over what was given before.
     fn note(&mut self, key: &'static str, value: Value, origin: Origin, lines: Vec<usize>) {
         self.entries.retain(|e| e.key != key);
@@ -116,7 +121,7 @@ impl Loaded {
         }
     }
 
-    fn apply_environment(&mut self, variable: impl Fn(&str) -> Option<OsString>) {
+    pub(super) fn apply_environment(&mut self, variable: impl Fn(&str) -> Option<OsString>) {
         for setting in SETTINGS {
             let name = format!("THALWEG_{}", setting.key.to_uppercase().replace('.', "_"));
             let Some(text) = variable(&name) else { continue };
@@ -162,8 +167,7 @@ impl Loaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EXAMPLE: &str = include_str!("../../config/example.toml");
+    use crate::config::EXAMPLE;
 
     fn check(text: &str, expect: &str) {
         assert_eq!(parse("thalweg.toml", text).unwrap_err().to_string(), expect);

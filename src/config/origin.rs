@@ -47,7 +47,11 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.message)
+        match &self.origin {
+            // Whoever typed it sees it.
+            Origin::Argument => f.write_str(&self.message),
+            origin => write!(f, "{origin}: {}", self.message),
+        }
     }
 }
 

@@ -150,6 +150,15 @@ impl Value {
         text.parse().or_else(|_| self.wrong(EXPECTED))
     }
 
+    /// An address of its own, or none for "same".
+    pub(super) fn address_or_same(&self) -> Result<Option<SocketAddr>, String> {
+        if self.text().is_ok_and(|text| text == "same") {
+            return Ok(None);
+        }
+        let wrong = |_| self.wrong("\"same\", or an address and port such as 127.0.0.1:9464");
+        self.address().map(Some).or_else(wrong)
+    }
+
     /// An absolute http(s) URL without its trailing slash; empty for none.
     pub(super) fn url(&self) -> Result<Option<String>, String> {
         const EXPECTED: &str = "a URL such as https://data.example.org/thalweg";

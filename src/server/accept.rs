@@ -20,7 +20,7 @@ use tower::ServiceBuilder;
 
 use super::{
     Phase, Shared,
-    handle::{Connection, handle},
+    handle::{Connection, Port, handle},
     layers::{CatchPanics, Trace},
     mender::{Framing, Mender},
     stall::{Flushes, WriteTimeout},
@@ -31,6 +31,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(
     listener: TcpListener,
+    metrics: Option<TcpListener>,
     shared: Arc<Shared>,
     stop: impl Future<Output = ()>,
     now: impl Future<Output = ()>,
@@ -44,7 +45,15 @@ pub(super) async fn run(
         shared.phase.send_replace(Phase::Draining);
     };
     let whole = async {
-        let ((), ()) = tokio::join!(finish, accept(listener, &shared));
+        let ((), ()) = tokio::join!(finish, async {
+            match metrics {
+                Some(metrics) => {
+                    let all = accept(listener, &shared, Port::All);
+                    tokio::join!(all, accept(metrics, &shared, Port::Metrics));
+                }
+                None => accept(listener, &shared, Port::All).await,
+            }
+        });
         // Connections hold receivers: closed when the last has gone.
         let patience = shared.live.load().config.limits.drain_timeout;
         if tokio::time::timeout(patience, shared.phase.closed()).await.is_err() {
@@ -57,7 +66,7 @@ pub(super) async fn run(
     }
 }
 
-async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
     let most = shared.live.load().config.limits.connections.min(Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(most));
     let addresses = Arc::new(Addresses::default());
@@ -81,7 +90,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
             let shared = Arc::clone(shared);
             let phase = shared.phase.subscribe();
             tokio::spawn(async move {
-                serve(stream, peer, shared, phase).await;
+                serve(stream, (peer, port), shared, phase).await;
                 drop((permit, place));
             });
         }
@@ -92,7 +101,12 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+async fn serve(
+    stream: TcpStream,
+    (peer, port): (SocketAddr, Port),
+    shared: Arc<Shared>,
+    mut phase: watch::Receiver<Phase>,
+) {
     // Times hold for a connection from its beginning.
     let live = shared.live.load_full();
     let limits = &live.config.limits;
@@ -104,10 +118,10 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut pha
     let stream = Mender::new(stream, framing.clone(), limits.header_timeout);
     let idle_timeout = limits.idle_timeout;
     drop(live);
-    let connection = Connection { peer, framing, flushes };
+    let connection = Connection { peer, port, framing, flushes };
     let service = ServiceBuilder::new()
-        .layer(Trace { peer: peer.ip() })
-        .layer(CatchPanics)
+        .layer(Trace { peer: peer.ip(), metrics: Arc::clone(&shared.metrics) })
+        .layer(CatchPanics { metrics: Arc::clone(&shared.metrics) })
         .service(tower::service_fn(move |request| handle(Arc::clone(&shared), connection.clone(), request)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -34,8 +34,18 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
+    pub(super) port: Port,
     pub(super) framing: Framing,
     pub(super) flushes: Flushes,
+}
+
+/// What a port of the server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// Everything, but for the metrics when they have a port of their own.
+    All,
+    /// The metrics and the probes alone.
+    Metrics,
 }
 
 /// A request as the functions below see it.
@@ -46,6 +56,7 @@ struct Call<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     flushes: &'a Flushes,
+    port: Port,
     path: &'a str,
     query: Option<&'a str>,
     id: &'a str,
@@ -71,6 +82,7 @@ pub(super) async fn handle(
         method: &parts.method,
         headers: &parts.headers,
         flushes: &connection.flushes,
+        port: connection.port,
         path,
         query: parts.uri.query(),
         id: &id,
@@ -144,6 +156,10 @@ impl Call<'_> {
             return Self::options();
         }
         let outcome = match route(self.path) {
+            Ok(Route::Fixed(Fixed::Metrics)) => self.metrics().await,
+            Ok(route) if self.port == Port::Metrics && !matches!(route, Route::Fixed(_)) => {
+                Err(Error::not_found("data are at the server's other port"))
+            }
             Ok(Route::Dataset { mount, candidates }) => self.dataset(mount, &candidates).await,
             Ok(Route::Catalog { folder, format }) => self.catalog(&folder, format).await,
             Ok(Route::File { dataset }) => self.file(&dataset).await,
@@ -177,6 +193,19 @@ impl Call<'_> {
         response
     }
 
+    async fn metrics(&self) -> Result<HttpResponse<Body>> {
+        if self.port == Port::All && !self.shared.shows_metrics {
+            return Err(Error::not_found("metrics are at the server's other port"));
+        }
+        // Each connection has a receiver, and so has each loop that accepts them.
+        let loops = if self.shared.shows_metrics { 1 } else { 2 };
+        let connections = self.shared.phase.receiver_count().saturating_sub(loops);
+        let text = self.shared.metrics.text(connections, self.live.data_answers());
+        let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        let headers = [(header::CONTENT_TYPE, media_type)].into_iter().collect();
+        Ok(self.plain(Reply::text(StatusCode::OK, headers, text)).await)
+    }
+
     async fn fixed(&self, fixed: Fixed) -> HttpResponse<Body> {
         let (status, media_type, text) = match fixed {
             Fixed::Live => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
@@ -192,7 +221,9 @@ impl Call<'_> {
                 (StatusCode::OK, "text/css; charset=utf-8", include_str!("../../templates/style.css"))
             }
             Fixed::Robots => (StatusCode::OK, "text/plain; charset=utf-8", ROBOTS),
-            Fixed::Favicon => (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there is none\n"),
+            Fixed::Favicon | Fixed::Metrics => {
+                (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there is none\n")
+            }
         };
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect();
         let mut reply = Reply::text(status, headers, text);

@@ -22,7 +22,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, Service};
 
-use super::respond::Body;
+use super::{metrics::Metrics, respond::Body};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -50,17 +50,18 @@ impl RequestId {
     }
 }
 
-/// Gives each request its [`RequestId`] and writes one log line when its answer has ended.
-#[derive(Debug, Clone, Copy)]
+/// Gives each request its [`RequestId`] and writes one log line when its answer has ended, which is counted too.
+#[derive(Debug, Clone)]
 pub(super) struct Trace {
     pub(super) peer: IpAddr,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl<S> Layer<S> for Trace {
     type Service = Tracing<S>;
 
     fn layer(&self, inner: S) -> Tracing<S> {
-        Tracing { inner, peer: self.peer }
+        Tracing { inner, peer: self.peer, metrics: Arc::clone(&self.metrics) }
     }
 }
 
@@ -69,6 +70,7 @@ impl<S> Layer<S> for Trace {
 pub(super) struct Tracing<S> {
     inner: S,
     peer: IpAddr,
+    metrics: Arc<Metrics>,
 }
 
 impl<S, B> Service<Request<B>> for Tracing<S>
@@ -88,6 +90,7 @@ where
         let id = RequestId::of(request.headers());
         let mut line = Line {
             id: Arc::clone(&id.0),
+            metrics: Arc::clone(&self.metrics),
             client: self.peer,
             request: describe(&request),
             begin: Instant::now(),
@@ -135,6 +138,7 @@ fn describe<B>(request: &Request<B>) -> String {
 #[derive(Debug)]
 struct Line {
     id: Arc<str>,
+    metrics: Arc<Metrics>,
     client: IpAddr,
     request: String,
     begin: Instant,
@@ -147,6 +151,7 @@ struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        self.metrics.answered(self.status, self.outcome, self.bytes);
         tracing::info!(
             target: "thalweg::access",
             id = %self.id,
@@ -215,14 +220,16 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Turns a panic of the handler into 500; the process and other requests go on (promise R1).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CatchPanics;
+#[derive(Debug, Clone)]
+pub(super) struct CatchPanics {
+    pub(super) metrics: Arc<Metrics>,
+}
 
 impl<S> Layer<S> for CatchPanics {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner }
+        Guarded { inner, metrics: Arc::clone(&self.metrics) }
     }
 }
 
@@ -230,6 +237,7 @@ impl<S> Layer<S> for CatchPanics {
 #[derive(Debug, Clone)]
 pub(super) struct Guarded<S> {
     inner: S,
+    metrics: Arc<Metrics>,
 }
 
 impl<S, B> Service<Request<B>> for Guarded<S>
@@ -248,9 +256,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let id =
             request.extensions().get::<RequestId>().map_or_else(|| "unknown".into(), |id| Arc::clone(&id.0));
+        let metrics = Arc::clone(&self.metrics);
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         async move {
             let Ok(answer) = answer.await else {
+                metrics.panicked();
                 tracing::error!(id = %id, "a request panicked");
                 let text = format!("500 Internal Server Error: a defect of the server. Request {id}\n");
                 let mut response = Response::new(
@@ -279,13 +289,16 @@ mod tests {
             let answers: Vec<fn() -> Response<Body>> = Vec::new();
             Ok::<_, Infallible>(answers[0]())
         });
-        let mut service = Trace { peer: IpAddr::from([127, 0, 0, 1]) }.layer(CatchPanics.layer(panicking));
+        let metrics = Arc::new(Metrics::new());
+        let mut service = Trace { peer: IpAddr::from([127, 0, 0, 1]), metrics: Arc::clone(&metrics) }
+            .layer(CatchPanics { metrics: Arc::clone(&metrics) }.layer(panicking));
         let request = Request::builder().header("x-request-id", "abc-1").body(()).unwrap();
         let response = service.call(request).await.unwrap();
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["x-request-id"], "abc-1");
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert!(text.ends_with(b"Request abc-1\n"));
+        assert!(metrics.text(0, 0).contains("\nthalweg_panics_total 1\n"));
     }
 
     #[test]

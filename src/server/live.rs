@@ -21,9 +21,23 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(config: Config, catalog: Catalog) -> Self {
-        let data = Arc::new(Semaphore::new(config.limits.data_responses.min(Semaphore::MAX_PERMITS)));
-        let workspace = Workspace::new(config.limits.memory);
+    /// With what is in `before` where the same limits hold, so that what is handed out is still counted.
+    pub(super) fn new(config: Config, catalog: Catalog, before: Option<&Self>) -> Self {
+        let limits = &config.limits;
+        let data = match before {
+            Some(b) if b.config.limits.data_responses == limits.data_responses => Arc::clone(&b.data),
+            _ => Arc::new(Semaphore::new(limits.data_responses.min(Semaphore::MAX_PERMITS))),
+        };
+        let workspace = match before {
+            Some(b) if b.config.limits.memory == limits.memory => b.workspace.clone(),
+            _ => Workspace::new(limits.memory),
+        };
         Self { config, catalog, data, workspace }
+    }
+
+    /// Data answers that are being sent.
+    pub(super) fn data_answers(&self) -> usize {
+        let most = self.config.limits.data_responses.min(Semaphore::MAX_PERMITS);
+        most.saturating_sub(self.data.available_permits())
     }
 }

@@ -6,12 +6,14 @@
 mod accept;
 mod compress;
 mod conditions;
+mod control;
 mod error;
 mod files;
 mod handle;
 mod layers;
 mod live;
 mod mender;
+mod metrics;
 mod origin;
 mod respond;
 mod routes;
@@ -23,14 +25,19 @@ use arc_swap::ArcSwap;
 use cdm::{Error, Result};
 use tokio::{net::TcpListener, sync::watch};
 
-use self::live::Live;
-pub use self::routes::{Candidate, CatalogFormat, Fixed, Response, Route, route};
+pub use self::{
+    control::Control,
+    routes::{Candidate, CatalogFormat, Fixed, Response, Route, route},
+};
+use self::{live::Live, metrics::Metrics};
 use crate::{catalog::Catalog, config::Config};
 
 /// A server that accepts connections once it is [run](Server::run).
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    /// For metrics alone, when they have an address of their own.
+    metrics: Option<TcpListener>,
     shared: Arc<Shared>,
 }
 
@@ -40,6 +47,9 @@ struct Shared {
     /// What follows from the configuration in force.
     live: ArcSwap<Live>,
     local: SocketAddr,
+    metrics: Arc<Metrics>,
+    /// Whether metrics are on the port of everything else.
+    shows_metrics: bool,
     /// Where the server is in its life.
     phase: watch::Sender<Phase>,
 }
@@ -55,18 +65,31 @@ enum Phase {
 }
 
 impl Server {
-    /// Binds `config.listen`.
+    /// Binds `config.listen`, and the address of the metrics when they have one of their own.
     ///
     /// # Errors
     /// `Storage` when the address cannot be bound.
     pub async fn bind(config: Config, catalog: Catalog) -> Result<Self> {
-        let listen = config.listen;
-        let fail = |e: std::io::Error| Error::storage(format!("cannot listen on {listen}: {e}"), e);
-        let listener = TcpListener::bind(listen).await.map_err(fail)?;
-        let local = listener.local_addr().map_err(fail)?;
-        let live = ArcSwap::from_pointee(Live::new(config, catalog));
+        let (listener, local) = listen(config.listen).await?;
+        let metrics = match config.metrics_listen {
+            Some(address) => Some(listen(address).await?.0),
+            None => None,
+        };
+        let live = ArcSwap::from_pointee(Live::new(config, catalog, None));
         let phase = watch::Sender::new(Phase::Running);
-        Ok(Self { listener, shared: Arc::new(Shared { live, local, phase }) })
+        let shows_metrics = metrics.is_none();
+        let shared = Shared { live, local, metrics: Arc::new(Metrics::new()), shows_metrics, phase };
+        Ok(Self { listener, metrics, shared: Arc::new(shared) })
+    }
+
+    /// Exchanges the configuration while the server runs.
+    pub fn control(&self) -> Control {
+        Control { shared: Arc::clone(&self.shared) }
+    }
+
+    /// The address of the metrics, when they have one of their own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
     }
 
     /// The address in use, with the port that was taken for port 0.
@@ -76,6 +99,13 @@ impl Server {
 
     /// Serves until `stop` completes, then lets answers finish (promise R31) unless `now` completes.
     pub async fn run(self, stop: impl Future<Output = ()>, now: impl Future<Output = ()>) {
-        accept::run(self.listener, self.shared, stop, now).await;
+        accept::run(self.listener, self.metrics, self.shared, stop, now).await;
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let fail = |e: std::io::Error| Error::storage(format!("cannot listen on {address}: {e}"), e);
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let local = listener.local_addr().map_err(fail)?;
+    Ok((listener, local))
 }

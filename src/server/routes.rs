@@ -23,9 +23,10 @@ const FILE_MOUNTS: [&str; 2] = ["/files", "/thredds/fileServer"];
 const ZARR_MOUNT: &str = "/zarr";
 
 /// Paths with one fixed meaning.
-const FIXED: [(&str, Fixed); 5] = [
+const FIXED: [(&str, Fixed); 6] = [
     ("/-/live", Fixed::Live),
     ("/-/ready", Fixed::Ready),
+    ("/-/metrics", Fixed::Metrics),
     ("/-/style.css", Fixed::Style),
     ("/robots.txt", Fixed::Robots),
     ("/favicon.ico", Fixed::Favicon),
@@ -99,6 +100,8 @@ pub enum Fixed {
     Live,
     /// The server can serve.
     Ready,
+    /// What the server counts.
+    Metrics,
     /// The pages' style sheet.
     Style,
     /// `robots.txt`.
@@ -285,6 +288,7 @@ mod tests {
             ("/files/a/", "Html of 'a'"),
             ("/-/live", "Live"),
             ("/-/ready", "Ready"),
+            ("/-/metrics", "Metrics"),
             ("/-/style.css", "Style"),
             ("/robots.txt", "Robots"),
             ("/favicon.ico", "Favicon"),

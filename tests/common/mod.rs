@@ -23,10 +23,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(root: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let root = root.to_str().unwrap();
+        Self::start_with(&[flags, &[root]].concat(), environment)
+    }
+
+    /// Serves what `arguments` say.
+    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(flags)
-            .arg(root)
+            .args(arguments)
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,148 @@
+//! Settings to what they amount to: formats, open places, a catalog. Starting, reloading and checking a
+//! configuration all come through here, so that what passes a check starts, and what starts reloads.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use handlers::{Registry, storage::is_store_url};
+
+use super::{Failure, registry};
+use crate::{
+    catalog::{Catalog, Served},
+    config::{Config, ConfigError, Inputs, Loaded, Origin},
+};
+
+/// The most datasets that are held open, whatever is set.
+const MOST_OPEN: u64 = 4096;
+
+/// Settings that hold, and what they amount to.
+#[derive(Debug)]
+pub(super) struct Assembled {
+    pub(super) loaded: Loaded,
+    pub(super) catalog: Catalog,
+    pub(super) kept: Kept,
+}
+
+/// What the next configuration takes over where its settings are the same: a reload makes nothing cold.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    config: Config,
+    registry: Registry,
+    /// Object stores by URL, with what is known of their objects. Folders are opened again: another may be
+    /// there now, and open datasets of the same one are known by its inode.
+    stores: HashMap<PathBuf, Served>,
+}
+
+/// Why settings cannot be used: all of it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) problems: Vec<ConfigError>,
+    /// They were understood; what they name cannot be used.
+    pub(super) is_understood: bool,
+}
+
+impl Assembled {
+    /// Itself, when there is something in it to serve.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub(super) fn with_something(self) -> Result<Self, Refused> {
+        let config = &self.loaded.config;
+        if !config.roots.is_empty() || !config.mounts.is_empty() {
+            return Ok(self);
+        }
+        let message =
+            "name a folder to serve: thalweg serve PATH, or roots = [\"PATH\"] in the file of settings";
+        let problem = ConfigError { origin: Origin::Argument, message: message.to_owned() };
+        Err(Refused { problems: vec![problem], is_understood: false })
+    }
+}
+
+impl Refused {
+    fn one_line(&self) -> String {
+        self.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        if refused.is_understood { Self::Failed(refused.one_line()) } else { Self::Usage(refused.one_line()) }
+    }
+}
+
+/// Reads `inputs` and opens what they name; `descriptors` is how many files this process may hold open. Must
+/// be called within a tokio runtime, and may wait for disks.
+///
+/// # Errors
+/// Every problem, with its place.
+pub(super) fn assemble(
+    inputs: &Inputs,
+    descriptors: u64,
+    before: Option<&Kept>,
+) -> Result<Assembled, Refused> {
+    let mut loaded = inputs.read();
+    if let Err(e) = loaded.config.log.level.parse::<tracing_subscriber::EnvFilter>() {
+        loaded.problems.push(loaded.problem("log.level", None, e));
+    }
+    if !loaded.problems.is_empty() {
+        return Err(Refused { problems: loaded.problems, is_understood: false });
+    }
+    loaded.config.limits.open_datasets =
+        loaded.config.limits.open_datasets.min(descriptors / 2).clamp(1, MOST_OPEN);
+    let config = &loaded.config;
+    let mut problems = Vec::new();
+    let registry = match before {
+        Some(before) if is_same_engine(config, &before.config) => before.registry.clone(),
+        _ => match registry(config, &locations(config)) {
+            Ok(registry) => registry,
+            Err(Failure::Usage(message) | Failure::Failed(message)) => {
+                let problem = loaded.problem("references.allow", None, message);
+                return Err(Refused { problems: vec![problem], is_understood: false });
+            }
+            Err(Failure::Reported) => return Err(Refused { problems, is_understood: false }),
+        },
+    };
+    let known = before.filter(|b| b.config.remote == config.remote).map(|b| &b.stores);
+    let mut stores = HashMap::new();
+    let mut places = Vec::new();
+    let from_roots = config.roots.iter().enumerate().map(|(i, root)| ("roots", i, root, None));
+    let mounted = config.mounts.iter().enumerate();
+    let mounted = mounted.map(|(i, mount)| ("root", i, &mount.location, Some(mount.path.clone())));
+    for (key, index, location, path) in from_roots.chain(mounted) {
+        let opened = match known.and_then(|known| known.get(location)) {
+            Some(store) => Ok(store.clone()),
+            None => Served::named(location, &registry, &config.remote),
+        };
+        match opened {
+            Ok(place) => {
+                if location.to_str().is_some_and(is_store_url) {
+                    stores.insert(location.clone(), place.clone());
+                }
+                places.push(match path {
+                    Some(path) => place.at(path),
+                    None => place,
+                });
+            }
+            Err(e) => problems.push(loaded.problem(key, Some(index), e)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Refused { problems, is_understood: true });
+    }
+    let catalog = Catalog::of(places, config.limits.open_datasets, registry.clone());
+    let kept = Kept { config: config.clone(), registry, stores };
+    Ok(Assembled { loaded, catalog, kept })
+}
+
+fn locations(config: &Config) -> Vec<PathBuf> {
+    config.roots.iter().chain(config.mounts.iter().map(|m| &m.location)).cloned().collect()
+}
+
+/// Whether the chunk engine, its caches and what references may lead to are the same under both.
+fn is_same_engine(one: &Config, other: &Config) -> bool {
+    let is_far = |config: &Config| locations(config).iter().any(|l| l.to_str().is_some_and(is_store_url));
+    one.limits.memory == other.limits.memory
+        && one.limits.chunk_cache == other.limits.chunk_cache
+        && one.references_allow == other.references_allow
+        && one.remote == other.remote
+        && is_far(one) == is_far(other)
+}

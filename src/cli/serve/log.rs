@@ -1,0 +1,49 @@
+//! The log on standard error, and its level, which may change while the server runs.
+
+use std::{fmt, sync::Arc};
+
+use tracing_subscriber::EnvFilter;
+
+use super::super::Failure;
+use crate::config::{LogFormat, LogSettings};
+
+/// Sets what is logged from now on.
+#[derive(Clone)]
+pub(super) struct Level(Arc<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Level")
+    }
+}
+
+impl Level {
+    /// `level` has been checked with the other settings; one that is none changes nothing.
+    pub(super) fn set(&self, level: &str) {
+        if let Ok(filter) = level.parse() {
+            (self.0)(filter);
+        }
+    }
+}
+
+/// Starts the log of this process.
+pub(super) fn start(settings: &LogSettings) -> Result<Level, Failure> {
+    let filter: EnvFilter = settings.level.parse().map_err(|e| Failure::Usage(format!("log.level: {e}")))?;
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // It fails when the log has ended, with the process.
+    match settings.format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().map_err(Failure::failed)?;
+            Ok(Level(Arc::new(move |filter| drop(handle.reload(filter)))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().map_err(Failure::failed)?;
+            Ok(Level(Arc::new(move |filter| drop(handle.reload(filter)))))
+        }
+    }
+}
