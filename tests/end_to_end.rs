@@ -225,12 +225,19 @@ fn links_follow_the_proxy_only_when_trusted() {
     let dir = folder();
     let forwarded = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: d.org\r\nX-Forwarded-Prefix: /data\r\n";
     let server = Server::start(dir.path(), &[], &[]);
-    assert!(server.ask("GET", "/", forwarded).text().contains("\"http://h/opendap/digits.nc\""));
+    assert!(server.ask("GET", "/catalog.json", forwarded).text().contains("\"http://h/opendap/digits.nc\""));
     let trusting = Server::start(dir.path(), &[], &[("THALWEG_TRUSTED_PROXIES", "127.0.0.0/8")]);
-    assert!(trusting.ask("GET", "/", forwarded).text().contains("\"https://d.org/data/opendap/digits.nc\""));
+    let listed = "\"https://d.org/data/opendap/digits.nc\"";
+    assert!(trusting.ask("GET", "/catalog.json", forwarded).text().contains(listed));
+    assert!(trusting.ask("GET", "/", forwarded).text().contains("\"url\":\"https://d.org/data/\""));
     assert!(trusting.ask("GET", "/catalog.xml", forwarded).text().contains("base=\"/data/thredds/dodsC/\""));
     let public = Server::start(dir.path(), &["--public-url", "https://p.org/x"], &[]);
-    assert!(public.ask("GET", "/", forwarded).text().contains("\"https://p.org/x/opendap/digits.nc\""));
+    assert!(
+        public
+            .ask("GET", "/catalog.json", forwarded)
+            .text()
+            .contains("\"https://p.org/x/opendap/digits.nc\"")
+    );
 }
 
 #[test]

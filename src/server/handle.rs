@@ -1,5 +1,7 @@
 //! One request: checked, routed, answered.
 
+mod page;
+
 use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use cdm::{Error, ErrorKind, Result, Source, Version};
@@ -163,6 +165,7 @@ impl Call<'_> {
             Ok(Route::Dataset { mount, candidates }) => self.dataset(mount, &candidates).await,
             Ok(Route::Catalog { folder, format }) => self.catalog(&folder, format).await,
             Ok(Route::File { dataset }) => self.file(&dataset).await,
+            Ok(Route::Fixed(Fixed::Sitemap)) => self.sitemap().await,
             Ok(Route::Fixed(fixed)) => Ok(self.fixed(fixed).await),
             Err(e) => Err(e),
         };
@@ -220,20 +223,22 @@ impl Call<'_> {
             Fixed::Style => {
                 (StatusCode::OK, "text/css; charset=utf-8", include_str!("../../templates/style.css"))
             }
-            Fixed::Robots => (StatusCode::OK, "text/plain; charset=utf-8", ROBOTS),
-            Fixed::Favicon | Fixed::Metrics => {
-                (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there is none\n")
+            Fixed::Script => {
+                (StatusCode::OK, "text/javascript; charset=utf-8", include_str!("../../templates/page.js"))
             }
+            Fixed::Robots | Fixed::Sitemap => return self.plain(pages::robots(&self.origin)).await,
+            Fixed::Favicon => (StatusCode::OK, "image/svg+xml", include_str!("../../templates/icon.svg")),
+            Fixed::Metrics => (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there is none\n"),
         };
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect();
         let mut reply = Reply::text(status, headers, text);
-        reply.identity = (fixed == Fixed::Style).then(|| "style".to_owned());
+        let is_asset = matches!(fixed, Fixed::Style | Fixed::Script | Fixed::Favicon);
+        reply.identity = is_asset.then(|| format!("{fixed:?}"));
         let version = Version { identity: env!("CARGO_PKG_VERSION").into(), modified: None };
-        self.send(reply, (fixed == Fixed::Style).then_some(&version)).await
+        self.send(reply, is_asset.then_some(&version)).await
     }
 
     async fn catalog(&self, folder: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
-        let listing = self.live.catalog.list(folder).await?;
         let asked = |key: &str| {
             let mut pairs = self.query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
@@ -241,6 +246,12 @@ impl Call<'_> {
         if let (Some(id), CatalogFormat::Xml | CatalogFormat::Html) = (asked("dataset"), format) {
             return self.catalog_of_one(&DatasetName::from_url(id)?, format).await;
         }
+        match format {
+            CatalogFormat::Xml | CatalogFormat::Latest => {}
+            CatalogFormat::Html => return self.folder_page(folder, pages::Form::Html).await,
+            CatalogFormat::Json => return self.folder_page(folder, pages::Form::Json).await,
+        }
+        let listing = self.live.catalog.list(folder).await?;
         let page = asked("page");
         let page = match page.map(str::parse) {
             None => 1,
@@ -258,10 +269,7 @@ impl Call<'_> {
             return Err(Error::not_found(format!("there are {} pages", view.page_count())));
         }
         let reply = match format {
-            CatalogFormat::Xml => thredds::xml(&view)?,
-            CatalogFormat::Html => {
-                pages::folder(&pages::View { listing: &listing, page, site: self.site() })?
-            }
+            CatalogFormat::Xml | CatalogFormat::Html | CatalogFormat::Json => thredds::xml(&view)?,
             CatalogFormat::Latest => {
                 let by = match asked("by") {
                     None | Some("name") => Latest::Name,
@@ -397,10 +405,12 @@ impl Call<'_> {
                     };
                     dap4::respond(request, response, source, options).await
                 }
-                Ok(dap4::Wanted::Page) => self.page(request, source)?,
+                Ok(dap4::Wanted::Page) => {
+                    self.dataset_page(candidate, request, source, pages::Form::Html).await?
+                }
                 Err(refusal) => refusal,
             },
-            Response::Page => self.page(request, source)?,
+            Response::Page(form) => self.dataset_page(candidate, request, source, *form).await?,
             Response::Dap2(response) => dap2::respond(request, *response, source).await,
             Response::Zarr(response) => {
                 let options = zarr::Options {
@@ -422,21 +432,6 @@ impl Call<'_> {
             reply = self.in_data_lane(reply).await?;
         }
         respond(reply, self.asked(), version.as_ref(), None).await
-    }
-
-    /// The dataset's page, which is about what DAP4 shows of it.
-    fn page(&self, request: &protocols::Request<'_>, source: Arc<dyn Source>) -> Result<Reply> {
-        const EXAMPLE: u64 = 4096;
-        let source = dap4::view(source)?;
-        let example = dap4::smaller_request(source.dataset(), request.base_url, EXAMPLE);
-        let spelling = pages::Spelling { dap4_path: dap4::path_in_url, example: example.as_deref() };
-        let mut reply = pages::dataset(request, source.dataset(), self.site(), spelling)?;
-        reply.headers.extend(dap4::of_page());
-        Ok(reply)
-    }
-
-    fn site(&self) -> pages::Site<'_> {
-        pages::Site { top: &self.top, origin: &self.origin, title: &self.live.config.title }
     }
 
     /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
@@ -504,12 +499,8 @@ fn is_data(candidate: &Candidate) -> bool {
 
 fn front_error(response: &Response, error: &Error, request: &protocols::Request<'_>) -> Reply {
     match response {
-        Response::Dap4(_) | Response::Page => dap4::error(error, request),
+        Response::Dap4(_) | Response::Page(_) => dap4::error(error, request),
         Response::Dap2(_) => dap2::error(error, request),
         Response::Zarr(_) => zarr::error(error, request),
     }
 }
-
-/// Crawlers find the pages, not the data.
-const ROBOTS: &str = "User-agent: *\nDisallow: /files/\nDisallow: /dodsC/\nDisallow: /dap4/\nDisallow: /thredds/\nDisallow: /zarr/\n\
-                      Disallow: /*.dap\nDisallow: /*.dods\nDisallow: /*.ascii\n";

@@ -23,12 +23,14 @@ const FILE_MOUNTS: [&str; 2] = ["/files", "/thredds/fileServer"];
 const ZARR_MOUNT: &str = "/zarr";
 
 /// Paths with one fixed meaning.
-const FIXED: [(&str, Fixed); 6] = [
+const FIXED: [(&str, Fixed); 8] = [
     ("/-/live", Fixed::Live),
     ("/-/ready", Fixed::Ready),
     ("/-/metrics", Fixed::Metrics),
     ("/-/style.css", Fixed::Style),
+    ("/-/page.js", Fixed::Script),
     ("/robots.txt", Fixed::Robots),
+    ("/sitemap.xml", Fixed::Sitemap),
     ("/favicon.ico", Fixed::Favicon),
 ];
 
@@ -78,8 +80,8 @@ pub enum Response {
     Dap2(dap2::Response),
     /// Zarr.
     Zarr(zarr::Response),
-    /// The page for people.
-    Page,
+    /// The page for people, or the same as JSON.
+    Page(pages::Form),
 }
 
 /// The form of a folder's listing.
@@ -91,6 +93,8 @@ pub enum CatalogFormat {
     Html,
     /// THREDDS InvCatalog 1.0 of the newest dataset alone: `latest.xml`.
     Latest,
+    /// The same as JSON.
+    Json,
 }
 
 /// Pages that do not depend on data.
@@ -104,9 +108,13 @@ pub enum Fixed {
     Metrics,
     /// The pages' style sheet.
     Style,
+    /// The pages' script: what a form comes to, while it is filled in.
+    Script,
     /// `robots.txt`.
     Robots,
-    /// There is none.
+    /// `sitemap.xml`.
+    Sitemap,
+    /// The icon of the pages.
     Favicon,
 }
 
@@ -141,7 +149,9 @@ pub fn route(path: &str) -> Result<Route> {
         }
     }
     match path.strip_prefix('/') {
-        Some("" | "index.html" | "catalog.html" | "catalog.xml") => catalog(path.trim_start_matches('/')),
+        Some("" | "index.html" | "catalog.html" | "catalog.json" | "catalog.xml") => {
+            catalog(path.trim_start_matches('/'))
+        }
         Some("thredds/catalog.xml") => catalog("catalog.xml"),
         Some("opendap" | "catalog" | "thredds" | "thredds/" | "thredds/catalog.html") => catalog(""),
         _ => {
@@ -164,6 +174,7 @@ fn catalog(rest: &str) -> Result<Route> {
     let (folder, format) = match rest.rsplit_once('/').unwrap_or(("", rest)) {
         (folder, "catalog.xml") => (folder, CatalogFormat::Xml),
         (folder, "latest.xml") => (folder, CatalogFormat::Latest),
+        (folder, "catalog.json") => (folder, CatalogFormat::Json),
         (folder, "catalog.html" | "index.html" | "") => (folder, CatalogFormat::Html),
         _ => (rest, CatalogFormat::Html),
     };
@@ -172,8 +183,12 @@ fn catalog(rest: &str) -> Result<Route> {
 
 fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     let (folder, file) = rest.rsplit_once('/').unwrap_or(("", rest));
-    if matches!(file, "" | "catalog.xml" | "catalog.html" | "contents.html") {
-        let format = if file == "catalog.xml" { CatalogFormat::Xml } else { CatalogFormat::Html };
+    if matches!(file, "" | "catalog.xml" | "catalog.json" | "catalog.html" | "contents.html") {
+        let format = match file {
+            "catalog.xml" => CatalogFormat::Xml,
+            "catalog.json" => CatalogFormat::Json,
+            _ => CatalogFormat::Html,
+        };
         return Ok(Route::Catalog { folder: DatasetName::from_url(folder)?, format });
     }
     let whole = DatasetName::from_url(rest)?;
@@ -181,7 +196,7 @@ fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     let dap4 = dap4::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap4(r)));
     let dap2 = dap2::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap2(r)));
     let zarr = zarr::SUFFIXES.iter().map(|(suffix, r)| (*suffix, Response::Zarr(r.clone())));
-    let pages = pages::SUFFIXES.iter().map(|suffix| (*suffix, Response::Page));
+    let pages = pages::SUFFIXES.iter().map(|&(suffix, form)| (suffix, Response::Page(form)));
     let mut candidates: Vec<Candidate> = dap4
         .chain(pages)
         .chain(dap2)
@@ -278,7 +293,10 @@ mod tests {
             ("/zarr/x.nc/", "/zarr: x.nc+/"),
             ("/zarr/", "Html of ''"),
             ("/zarr/../x.nc/zarr.json", "BadRequest"),
-            ("/opendap/x.nc.kerchunk.json", "/opendap: x.nc.kerchunk.json+ | x.nc+.kerchunk.json"),
+            (
+                "/opendap/x.nc.kerchunk.json",
+                "/opendap: x.nc.kerchunk.json+ | x.nc.kerchunk+.json | x.nc+.kerchunk.json",
+            ),
             ("/opendap/x.nc.dmrpp", "/opendap: x.nc.dmrpp+ | x.nc+.dmrpp"),
             ("/files/a/x.nc", "file a/x.nc"),
             ("/files/x%5b1%5D.nc", "file x[1].nc"),
@@ -291,6 +309,12 @@ mod tests {
             ("/-/metrics", "Metrics"),
             ("/-/style.css", "Style"),
             ("/robots.txt", "Robots"),
+            ("/sitemap.xml", "Sitemap"),
+            ("/-/page.js", "Script"),
+            ("/catalog.json", "Json of ''"),
+            ("/catalog/a/catalog.json", "Json of 'a'"),
+            ("/thredds/catalog/a/catalog.json", "Json of 'a'"),
+            ("/opendap/a/catalog.json", "Json of 'a'"),
             ("/favicon.ico", "Favicon"),
             ("/nothing", "NotFound"),
             ("/opendapx/x.nc", "NotFound"),

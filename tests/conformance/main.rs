@@ -26,6 +26,7 @@ mod fixtures;
 mod http;
 mod lint;
 mod oracles;
+mod pages;
 mod s1_requests;
 mod s1_validators;
 mod s3_data;

@@ -19,11 +19,11 @@ mod resolve;
 mod view;
 mod xdr;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use cdm::{Error, ErrorKind, FullName, Result, Source};
 use http::{HeaderMap, HeaderValue, header};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use self::view::View;
 pub use self::view::WideIntegers;
@@ -102,6 +102,46 @@ pub async fn respond_with(
 /// As for a request: the names cannot be made unique.
 pub fn left_out(source: Arc<dyn Source>) -> Result<Vec<(FullName, String)>> {
     Ok(View::new(source, WideIntegers::default())?.left_out())
+}
+
+/// How a variable is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelling {
+    /// Its name in a constraint, percent-encoded for a URL.
+    pub name: String,
+    /// How many axes it has: texts have one less than their characters.
+    pub rank: usize,
+}
+
+/// How each variable of a dataset is asked for; those that DAP2 lacks, with why in a few words.
+///
+/// # Errors
+/// As for a request: the names cannot be made unique.
+pub fn spellings(
+    source: Arc<dyn Source>,
+) -> Result<HashMap<FullName, std::result::Result<Spelling, String>>> {
+    let view = View::new(source, WideIntegers::default())?;
+    let mut all: HashMap<_, _> = view
+        .origins()
+        .filter_map(|(shown, stored)| {
+            let rank = view.dataset().variable(shown)?.dimensions.len();
+            let name =
+                utf8_percent_encode(shown.as_str().trim_start_matches('/'), NON_ALPHANUMERIC).to_string();
+            // What is no letter but has no meaning in a URL either is easier to read as it is.
+            let name = name.replace("%5F", "_").replace("%2F", "/").replace("%2D", "-");
+            Some((stored.clone(), Ok(Spelling { name, rank })))
+        })
+        .collect();
+    all.extend(view.left_out().into_iter().map(|(name, why)| (name, Err(why))));
+    Ok(all)
+}
+
+/// The length of the data that `request` asks for, without reading them; `None` when it cannot be known.
+///
+/// # Errors
+/// As [`respond`] refuses it.
+pub async fn data_length(request: &Request<'_>, source: Arc<dyn Source>) -> Result<Option<u64>> {
+    Ok(answer(request, Response::Dods, source, WideIntegers::default()).await?.length)
 }
 
 async fn answer(

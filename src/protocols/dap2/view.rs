@@ -184,6 +184,11 @@ impl View {
         &self.spellings().special
     }
 
+    /// The variables' names here and in the source.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (&FullName, &FullName)> {
+        self.origins.iter().map(|(shown, origin)| (shown, &origin.name))
+    }
+
     /// The variables that the view lacks, each with why in a few words.
     pub(super) fn left_out(self) -> Vec<(FullName, String)> {
         self.omitted.into_iter().map(|o| (o.name, o.brief)).collect()

@@ -127,6 +127,18 @@ fn answer(
     Ok(reply)
 }
 
+/// The length of the data that `request` asks for, without reading them; `None` when it cannot be known.
+///
+/// # Errors
+/// As [`respond`] refuses it.
+pub fn data_length(
+    request: &Request<'_>,
+    source: Arc<dyn Source>,
+    options: Options<'_>,
+) -> Result<Option<u64>> {
+    Ok(answer(request, Response::Dap, source, options)?.length)
+}
+
 /// The responses that a constraint applies to.
 fn constrained(
     request: &Request<'_>,

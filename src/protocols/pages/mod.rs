@@ -3,23 +3,37 @@
 //!
 //! What the protocols say of a dataset is their own business; a page links to it and shows how to read it.
 
+mod access;
+mod axis;
+mod coverage;
 mod dataset;
 mod folder;
+mod form;
+mod jsonld;
+mod query;
+mod sitemap;
+mod snippets;
+mod structure;
 
 #[cfg(test)]
 mod tests;
 
-use cdm::{Dataset, Result};
+use cdm::Result;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{Reply, Request};
-use crate::catalog::{Entry, Listing};
-
-/// Entries of one page of a folder.
-pub const PAGE_LEN: usize = 1000;
+pub use self::{
+    access::{Access, Protocol, Spelled},
+    dataset::Shown,
+    folder::PAGE_LEN,
+    query::Form,
+    sitemap::{MOST_ADDRESSES, Sitemap, robots},
+};
+use super::Reply;
+use crate::catalog::Listing;
 
 /// Which suffix of a dataset's URL asks for its page.
-pub const SUFFIXES: [&str; 3] = [".dmr.html", ".dsr.html", ".html"];
+pub const SUFFIXES: [(&str, Form); 4] =
+    [(".dmr.html", Form::Html), (".dsr.html", Form::Html), (".html", Form::Html), (".json", Form::Json)];
 
 /// What the server knows besides what a page is about.
 #[derive(Debug, Clone, Copy)]
@@ -32,80 +46,51 @@ pub struct Site<'a> {
     pub title: &'a str,
 }
 
-/// What a folder's page is made for.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    /// What the folder holds.
-    pub listing: &'a Listing,
-    /// The page, from 1.
-    pub page: usize,
-    /// The server.
-    pub site: Site<'a>,
-}
-
-impl<'a> View<'a> {
-    /// Pages there are; an empty folder has one.
-    pub fn page_count(&self) -> usize {
-        (self.listing.folders.len() + self.listing.datasets.len()).div_ceil(PAGE_LEN).max(1)
-    }
-
-    /// The folders of this page.
-    fn folders(&self) -> &'a [std::sync::Arc<str>] {
-        let len = self.listing.folders.len();
-        let (start, end) = self.bounds();
-        self.listing.folders.get(start.min(len)..end.min(len)).unwrap_or_default()
-    }
-
-    /// The datasets of this page: they follow the folders.
-    fn datasets(&self) -> &'a [Entry] {
-        let skip = self.listing.folders.len();
-        let len = self.listing.datasets.len();
-        let (start, end) = self.bounds();
-        let inside = |at: usize| at.saturating_sub(skip).min(len);
-        self.listing.datasets.get(inside(start)..inside(end)).unwrap_or_default()
-    }
-
-    fn bounds(&self) -> (usize, usize) {
-        let start = self.page.saturating_sub(1).saturating_mul(PAGE_LEN);
-        (start, start.saturating_add(PAGE_LEN))
-    }
-}
-
-/// The page of a folder.
+/// The page of a folder, as `query` asks for it.
 ///
 /// # Errors
-/// `Internal` when the template fails, which it has no reason to.
-pub fn folder(view: &View<'_>) -> Result<Reply> {
-    let Site { top, origin, title } = view.site;
-    Ok(html(folder::write(view)?, format!("folder {} {top} {origin} {title}", view.page)))
+/// `BadRequest` for an order that there is not, `NotFound` for a page behind the last.
+pub fn folder(listing: &Listing, query: Option<&str>, form: Form, site: Site<'_>) -> Result<Reply> {
+    let asked = folder::Asked::parse(query)?;
+    let identity = format!("folder {} {site:?}", asked.identity());
+    Ok(match form {
+        Form::Html => html(folder::html(listing, &asked, site)?, &identity),
+        Form::Json => json(&folder::json(listing, &asked, site)?, &identity),
+    })
 }
 
-/// How the protocols write what a page shows.
-#[derive(Debug, Clone, Copy)]
-pub struct Spelling<'a> {
-    /// A full name in a DAP4 constraint in a URL.
-    pub dap4_path: fn(&str) -> String,
-    /// The URL of some data, not much.
-    pub example: Option<&'a str>,
-}
-
-/// The page of the dataset that `request` is about.
+/// The page that a query asks for, if it asks for one.
 ///
 /// # Errors
-/// `Internal` when the template fails, which it has no reason to.
-pub fn dataset(
-    request: &Request<'_>,
-    dataset: &Dataset,
-    site: Site<'_>,
-    spelling: Spelling<'_>,
-) -> Result<Reply> {
-    let text = dataset::page(dataset, request.base_url, site, spelling)?;
-    Ok(html(text, format!("dataset {} {}", request.base_url, site.top)))
+/// `BadRequest` for what is no number from 1 on.
+pub fn page_number(query: Option<&str>) -> Result<Option<usize>> {
+    let fields = query::Fields::parse(query)?;
+    fields.get("page").is_some().then(|| fields.number("page")).transpose()
 }
 
-fn html(text: String, identity: String) -> Reply {
+/// The page of a dataset, with what the query's fields come to.
+///
+/// # Errors
+/// `BadRequest` for a query that is no form's, `Internal` when the template fails, which it has no reason to.
+pub async fn dataset(shown: &Shown<'_>, form: Form) -> Result<Reply> {
+    let identity = dataset::identity(shown, form);
+    Ok(match form {
+        Form::Html => html(dataset::html(shown).await?, &identity),
+        Form::Json => json(&dataset::json(shown).await?, &identity),
+    })
+}
+
+fn html(text: String, identity: &str) -> Reply {
+    reply("text/html; charset=utf-8", text, format!("html {identity}"))
+}
+
+fn json(document: &serde_json::Value, identity: &str) -> Reply {
+    reply("application/json", document.to_string(), format!("json {identity}"))
+}
+
+fn reply(media_type: &'static str, text: String, identity: String) -> Reply {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     Reply { identity: Some(identity), ..Reply::text(StatusCode::OK, headers, text) }
 }
