@@ -11,6 +11,7 @@ use crate::{Block, DataType};
 
 /// A named list of values, or (for containers) named attributes.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attribute {
     /// Raw name.
     pub name: Arc<str>,
@@ -73,6 +74,7 @@ impl Attribute {
 
 /// Attributes in file order; names are unique.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attributes(Vec<Attribute>);
 
 impl Attributes {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 /// Which variant a variable's blocks have follows from its type alone: `Fixed` exactly when
 /// [`crate::DataType::fixed_size`] is `Some`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Block {
     /// Packed elements of equal size in native byte order, without padding.
     Fixed(Bytes),

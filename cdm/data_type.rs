@@ -6,6 +6,7 @@ use crate::{Variable, model::FullName};
 
 /// The type of one element of a variable, a member or an attribute.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DataType {
     /// Signed 8-bit integer.
     Int8,
@@ -45,6 +46,7 @@ pub enum DataType {
 
 /// An enumeration.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EnumType {
     /// Full name, unique within the dataset: it is declared in [`FullName::parent`]'s group.
     pub name: FullName,
@@ -63,6 +65,7 @@ impl EnumType {
 
 /// An opaque type; `size` and `name` are known for netCDF-4 and HDF5 opaque types.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpaqueType {
     /// Full name of the named type, if it has one.
     pub name: Option<FullName>,
@@ -72,6 +75,7 @@ pub struct OpaqueType {
 
 /// The members of a structure or a sequence.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RecordType {
     /// Full name of the named type (netCDF-4 compound or vlen), if it has one.
     pub name: Option<FullName>,

@@ -8,6 +8,7 @@ use crate::{Attributes, DataType, EnumType, Error, Result};
 ///
 /// Components are raw names (nothing is escaped; a name may contain dots and blanks, never `/`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FullName(Arc<str>);
 
 impl FullName {
@@ -81,6 +82,7 @@ impl Borrow<str> for FullName {
 
 /// A dimension: shared when it has a name, else anonymous.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Dimension {
     /// Full name of a shared dimension (declared in [`FullName::parent`]'s group); `None` = anonymous.
     pub name: Option<FullName>,
@@ -104,6 +106,7 @@ impl Dimension {
 
 /// A variable, or a member of a structure or sequence.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Variable {
     /// Short name, raw.
     pub name: Arc<str>,
@@ -141,6 +144,7 @@ impl Variable {
 
 /// A type declared with a name in a group, in declaration order.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TypeDefinition {
     /// Short name.
     pub name: Arc<str>,
@@ -150,6 +154,7 @@ pub struct TypeDefinition {
 
 /// A group: dimensions, types, variables, attributes and child groups, each in file order.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Group {
     /// Full name; the root's is `/`.
     pub name: FullName,

@@ -1,12 +1,16 @@
 //! The one list of formats, and opening an object with the format that recognises it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cdm::{Error, Result, Source};
+use cdm::{Error, ErrorKind, Result, Source};
 
 use crate::{
+    aggregation::{CollectionOptions, Collections},
     chunked::Engine,
     references::AllowList,
     storage::{FileStatus, Object, Part, Place},
@@ -47,6 +51,14 @@ pub struct Registry {
     formats: Arc<[Arc<dyn Format>]>,
     engine: Arc<Engine>,
     references: Arc<AllowList>,
+    collections: Held,
+}
+
+/// The aggregations, which hold registries themselves: those hold nothing in turn.
+#[derive(Debug, Clone)]
+enum Held {
+    Strong(Arc<Collections>),
+    Weak(Weak<Collections>),
 }
 
 impl Registry {
@@ -67,7 +79,12 @@ impl Registry {
         formats.push(Arc::new(crate::zarr::Zarr));
         formats.push(Arc::new(crate::zarr::ZarrZip));
         formats.push(Arc::new(crate::icechunk::Icechunk::default()));
-        Self { formats: formats.into(), engine, references: Arc::new(AllowList::none()) }
+        Self {
+            formats: formats.into(),
+            engine,
+            references: Arc::new(AllowList::none()),
+            collections: Held::Strong(Arc::default()),
+        }
     }
 
     /// Lets references inside datasets lead to `allowed` places too; without it they stay in their own store.
@@ -86,6 +103,42 @@ impl Registry {
         Arc::ptr_eq(&self.formats, &other.formats)
             && Arc::ptr_eq(&self.engine, &other.engine)
             && Arc::ptr_eq(&self.references, &other.references)
+    }
+
+    /// Keeps aggregations as `options` say.
+    #[must_use]
+    pub fn collecting(self, options: CollectionOptions) -> Self {
+        Self { collections: Held::Strong(Arc::new(Collections::new(options))), ..self }
+    }
+
+    /// The aggregations.
+    ///
+    /// # Errors
+    /// `Changed` when the registry that they belong to is gone.
+    pub fn collections(&self) -> Result<Arc<Collections>> {
+        let found = match &self.collections {
+            Held::Strong(collections) => Some(Arc::clone(collections)),
+            Held::Weak(collections) => collections.upgrade(),
+        };
+        let gone = || Error::new(ErrorKind::Changed, "the configuration was replaced; ask again");
+        found.ok_or_else(gone)
+    }
+
+    /// The same, which does not keep the aggregations: for what they keep themselves.
+    pub(crate) fn without_hold(&self) -> Self {
+        let collections = match &self.collections {
+            Held::Strong(collections) => Held::Weak(Arc::downgrade(collections)),
+            Held::Weak(collections) => Held::Weak(Weak::clone(collections)),
+        };
+        Self { collections, ..self.clone() }
+    }
+
+    /// The same, which keeps the aggregations.
+    ///
+    /// # Errors
+    /// As [`Registry::collections`].
+    pub(crate) fn with_hold(&self) -> Result<Self> {
+        Ok(Self { collections: Held::Strong(self.collections()?), ..self.clone() })
     }
 
     /// The chunk engine.

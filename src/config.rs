@@ -3,6 +3,7 @@
 //! [`SETTINGS`] is the one list of keys: the file, the environment (`THALWEG_` + key in capitals, `.` as
 //! `_`) and the flags all go through it, so a setting is added by one field and one line.
 
+mod datasets;
 mod document;
 mod load;
 mod origin;
@@ -18,13 +19,14 @@ use handlers::storage::RemoteOptions;
 
 use self::value::Value;
 pub use self::{
+    datasets::CollectionSettings,
     load::{Inputs, Loaded, Overrides, parse},
     origin::{ConfigError, Origin},
     roots::Mount,
     stamp::Stamp,
     value::Network,
 };
-use crate::protocols::dap4::Checksums;
+use crate::{catalog::Configured, protocols::dap4::Checksums};
 
 /// A file with every setting, explained, and its default.
 pub const EXAMPLE: &str = include_str!("../config/example.toml");
@@ -38,6 +40,10 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// Those that are served under paths of their own.
     pub mounts: Vec<Mount>,
+    /// Datasets made of others.
+    pub datasets: Vec<Configured>,
+    /// How those are kept.
+    pub collections: CollectionSettings,
     /// Shown on pages and in catalogs.
     pub title: String,
     /// The URL clients reach this server at, when it is behind a proxy: `https://data.example.org/thalweg`.
@@ -119,6 +125,8 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             roots: Vec::new(),
             mounts: Vec::new(),
+            datasets: Vec::new(),
+            collections: CollectionSettings::default(),
             title: "Thalweg data server".to_owned(),
             public_url: None,
             allowed_hosts: Vec::new(),
@@ -179,6 +187,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("listen", listen, address),
     setting!("roots", roots, paths),
     setting!("root", mounts, mounts),
+    setting!("dataset", datasets, datasets),
+    setting!("index.folder", collections.index_folder, text),
+    setting!("aggregation.quiet", collections.quiet, duration),
+    setting!("aggregation.recheck", collections.recheck, duration),
+    setting!("aggregation.recheck_remote", collections.recheck_remote, duration),
+    setting!("aggregation.snapshots", collections.snapshots, count),
+    setting!("aggregation.snapshots_for", collections.snapshots_for, duration),
+    setting!("aggregation.first_look", collections.first_look, duration),
+    setting!("aggregation.open_members", collections.open_members, number),
     setting!("title", title, text),
     setting!("public_url", public_url, url),
     setting!("allowed_hosts", allowed_hosts, texts),

@@ -4,14 +4,44 @@ use std::sync::Arc;
 
 use cdm::{Error, Result, Source};
 
-use crate::{Registry, ncml::document::Netcdf, storage::Place};
+use super::{Combined, Member, collection};
+use crate::{
+    Registry,
+    ncml::document::{Aggregation, GroupEdit, Netcdf},
+    storage::Place,
+};
 
 /// The dataset that `definition` describes, its edits included: the newest snapshot of its aggregation, whose
 /// members are found beside `place`, the document's (or, for what the configuration defines, in its store).
 ///
 /// # Errors
-/// `Unsupported`: collections are not kept yet.
+/// `NotFound` or `Corrupt` when no member can be used; `TimedOut` when looking at all of them takes long (it
+/// goes on, ask again); `Forbidden` when definitions lead to one another without end.
 pub async fn open(definition: &Netcdf, place: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
-    let _ = (definition, registry);
-    Err(Error::unsupported(format!("{} is an aggregation, which is not opened yet", place.name)))
+    collection::open(definition, place, registry).await
+}
+
+/// `source` with the edits of `definition` over it.
+pub(super) fn edited(source: Arc<dyn Source>, definition: &Netcdf) -> Result<Arc<dyn Source>> {
+    if !has_edits(definition) {
+        return Ok(source);
+    }
+    Err(Error::unsupported(format!("line {}: edits are not applied yet", definition.line)))
+}
+
+/// Whether a definition changes anything of what it is made of.
+pub(super) fn has_edits(definition: &Netcdf) -> bool {
+    let nothing = GroupEdit { line: definition.edits.line, ..GroupEdit::default() };
+    definition.is_explicit || definition.edits != nothing
+}
+
+/// The members made one.
+pub(super) fn combined(name: &str, aggregation: &Aggregation, members: Vec<Member>) -> Result<Combined> {
+    #[cfg(test)]
+    return super::collection_tests::combined(name, aggregation, members);
+    #[cfg(not(test))]
+    {
+        let _ = (aggregation, members);
+        Err(Error::unsupported(format!("{name}: members are not combined yet")))
+    }
 }

@@ -57,7 +57,7 @@ impl AllowList {
     /// # Errors
     /// `Forbidden` when it leads where references may not; `Unsupported` for a kind of URL that is not known;
     /// `Corrupt` when it is empty.
-    pub(super) async fn resolve(&self, place: &Place, reference: &str) -> Result<Target> {
+    pub(crate) async fn resolve(&self, place: &Place, reference: &str) -> Result<Target> {
         if reference.is_empty() || reference.chars().any(char::is_control) {
             return Err(Error::corrupt("a reference to nowhere"));
         }
@@ -127,13 +127,13 @@ impl fmt::Debug for AllowList {
 
 /// What a reference leads to.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Where it is.
-    pub(super) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// Its path there.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// For messages and exports: the name the catalog gives it, or its URL.
-    pub(super) name: Arc<str>,
+    pub(crate) name: Arc<str>,
 }
 
 impl Target {

@@ -7,6 +7,7 @@
 //! Data is never memory-mapped: a mapped file that shrinks kills the process.
 
 use std::{
+    any::Any,
     fs::File,
     io,
     os::unix::fs::{FileExt, MetadataExt},
@@ -23,6 +24,7 @@ use cap_std::{
 };
 use cdm::{Error, ErrorKind, Result, Version};
 use rustix::fs::OFlags;
+use tokio::sync::Notify;
 
 use super::{
     FileStatus, Object, Part, ReadRanges, Store,
@@ -101,7 +103,12 @@ impl LocalRoot {
     /// `NotFound` when it is not a directory beneath the root.
     pub async fn list(&self, path: &str) -> Result<Vec<Entry>> {
         let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
-        blocking(move || list(&dir, &path)).await
+        blocking(move || {
+            let mut entries = list(&dir, &path, |entry, _| entry)?;
+            entries.sort_by(|a: &Entry, b| a.name.cmp(&b.name));
+            Ok(entries)
+        })
+        .await
     }
 }
 
@@ -131,6 +138,31 @@ impl Store for LocalRoot {
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         Self::list(self, folder).await
+    }
+
+    async fn survey(&self, folder: &str) -> Result<Vec<(Entry, Option<Arc<str>>)>> {
+        let (dir, path) = (Arc::clone(&self.dir), folder.to_owned());
+        blocking(move || {
+            let mut found = list(&dir, &path, |entry, meta| {
+                let identity = meta.is_file().then(|| Stamp::of_entry(meta).version().identity);
+                (entry, identity)
+            })?;
+            found.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+            Ok(found)
+        })
+        .await
+    }
+
+    fn watch(&self, folders: &[String], changed: &Arc<Notify>) -> Option<Box<dyn Any + Send + Sync>> {
+        let root = Path::new(self.known_as.first()?);
+        super::watch::watch(folders.iter().map(|folder| root.join(folder)), changed)
+    }
+
+    fn label(&self) -> Option<String> {
+        use cap_std::fs::MetadataExt as _;
+        // Another folder may take its name.
+        let meta = self.dir.dir_metadata().ok()?;
+        Some(format!("{} {:x}-{:x}", self.known_as.last()?, meta.dev(), meta.ino()))
     }
 
     async fn passed_over(&self, folder: &str) -> Result<Vec<(String, &'static str)>> {
@@ -172,19 +204,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 fn status(dir: &Dir, path: &str) -> Result<FileStatus> {
-    use cap_std::fs::MetadataExt as _;
     let meta = dir.metadata(path).map_err(access_error)?;
     if !meta.is_file() {
         return Err(Error::not_found("there is no such file"));
     }
-    let stamp = Stamp {
-        device: meta.dev(),
-        inode: meta.ino(),
-        size: meta.size(),
-        modified: (meta.mtime(), meta.mtime_nsec()),
-        changed: (meta.ctime(), meta.ctime_nsec()),
-        links: meta.nlink(),
-    };
+    let stamp = Stamp::of_entry(&meta);
     Ok(FileStatus { size: stamp.size, version: stamp.version() })
 }
 
@@ -208,7 +232,8 @@ fn open_object(dir: &Dir, path: &str) -> Result<Object> {
     })
 }
 
-fn list(dir: &Dir, path: &str) -> Result<Vec<Entry>> {
+/// The files and directories in `path`, each as `keep` makes it of its entry.
+fn list<T>(dir: &Dir, path: &str, keep: impl Fn(Entry, &cap_std::fs::Metadata) -> T) -> Result<Vec<T>> {
     let mut entries = Vec::new();
     let inside = dir.open_dir(if path.is_empty() { "." } else { path }).map_err(access_error)?;
     for entry in inside.entries().map_err(access_error)? {
@@ -231,9 +256,8 @@ fn list(dir: &Dir, path: &str) -> Result<Vec<Entry>> {
         } else {
             continue;
         };
-        entries.push(Entry { name, kind });
+        entries.push(keep(Entry { name, kind }, &meta));
     }
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
 
@@ -261,6 +285,14 @@ fn passed_over(dir: &Dir, path: &str) -> Result<Vec<(String, &'static str)>> {
     Ok(names)
 }
 
+/// Whether two identities of local files are of one file, which was written again if they differ.
+pub(crate) fn is_same_file(one: &str, other: &str) -> bool {
+    // Device and inode come first.
+    let file =
+        |identity: &str| -> Vec<String> { identity.splitn(3, '-').take(2).map(str::to_owned).collect() };
+    file(one) == file(other)
+}
+
 /// What tells one version of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -274,6 +306,18 @@ struct Stamp {
 }
 
 impl Stamp {
+    fn of_entry(meta: &cap_std::fs::Metadata) -> Self {
+        use cap_std::fs::MetadataExt as _;
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            links: meta.nlink(),
+        }
+    }
+
     fn of(meta: &std::fs::Metadata) -> Self {
         Self {
             device: meta.dev(),

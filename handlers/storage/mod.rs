@@ -6,11 +6,13 @@
 mod coalesce;
 #[cfg(feature = "testing")]
 pub mod faults;
+mod kept;
 pub(crate) mod lazy;
 pub mod local;
 mod memory;
 mod remote;
 mod store;
+mod watch;
 mod zip;
 
 use std::{fmt, ops::Range, sync::Arc};
@@ -19,8 +21,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
 
-pub(crate) use local::blocking;
+pub use kept::KeptFiles;
 pub use local::{Entry, EntryKind, LocalRoot};
+pub(crate) use local::{blocking, is_same_file};
 pub use memory::MemoryObject;
 pub(crate) use remote::percent_decoded;
 pub use remote::{RemoteOptions, RemoteStore, Secret, StoreOptions, is_store_url, remote_root, shown_url};

@@ -1,10 +1,11 @@
 //! Where objects are: the contract of everything that has objects by path.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
+use tokio::sync::Notify;
 
 use super::{Entry, Object};
 
@@ -45,6 +46,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `NotFound` when there is no such folder.
     async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
+
+    /// As [`Store::list`], with what tells one version of each object from another: the identity that
+    /// [`Store::stat`] gives, where listing alone tells it.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    async fn survey(&self, folder: &str) -> Result<Vec<(Entry, Option<Arc<str>>)>> {
+        Ok(self.list(folder).await?.into_iter().map(|entry| (entry, None)).collect())
+    }
+
+    /// Tells `changed` whenever something is written, added or removed in one of `folders` (not below them),
+    /// until what is returned is dropped; `None` where changes are not told, and must be looked for.
+    fn watch(&self, folders: &[String], changed: &Arc<Notify>) -> Option<Box<dyn Any + Send + Sync>> {
+        let _ = (folders, changed);
+        None
+    }
+
+    /// What tells this store from others, the same in every process: an absolute path or a URL.
+    fn label(&self) -> Option<String> {
+        self.url("")
+    }
 
     /// The names in `folder` that [`Store::list`] passes over because nothing can be read there, and why.
     ///

@@ -4,6 +4,7 @@
 //! afresh, so a replaced file is served anew at once (promise R10). What a file holds is the business of
 //! `handlers`; who may see it, of nobody yet.
 
+mod defined;
 mod listing;
 mod name;
 mod root;
@@ -18,18 +19,23 @@ use std::{
 use cdm::{Error, ErrorKind, Result, Source};
 use handlers::{
     Registry,
-    aggregation::{Note, Snapshot},
+    aggregation::{Collection, Note, Snapshot},
     registry::Found,
     storage::{Object, Place},
 };
 use moka::future::Cache;
 
 pub use self::{
+    defined::{Configured, Definition},
     listing::{DATA_FOLDER_SUFFIXES, DATA_SUFFIXES, Entry, Latest, Listing, is_data_file, is_data_folder},
     name::{DatasetName, encode_path, encode_segment},
     root::{Served, Status},
 };
-use self::{root::Root, tree::Tree};
+use self::{
+    defined::{Defined, Definitions},
+    root::Root,
+    tree::Tree,
+};
 
 /// Sources that nobody asked for during this time are closed.
 const IDLE: Duration = Duration::from_secs(300);
@@ -38,6 +44,7 @@ const IDLE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Catalog {
     tree: Tree,
+    definitions: Definitions,
     registry: Registry,
     open: Cache<Key, Arc<dyn Source>>,
     open_datasets: u64,
@@ -69,7 +76,8 @@ impl Catalog {
     /// As [`Catalog::new`], of places of any kind.
     pub fn of(served: Vec<Served>, open_datasets: u64, registry: Registry) -> Self {
         let open = Cache::builder().max_capacity(open_datasets).time_to_idle(IDLE).build();
-        Self { tree: Tree::new(served), registry, open, open_datasets, started: Instant::now() }
+        let (tree, definitions) = (Tree::new(served), Definitions::default());
+        Self { tree, definitions, registry, open, open_datasets, started: Instant::now() }
     }
 
     /// The same with what is open in the catalog `before` it, as far as it is the same here: places that are
@@ -83,11 +91,56 @@ impl Catalog {
         Self { open: before.open.clone(), started: before.started, ..self }
     }
 
+    /// Adds what the configuration defines.
+    ///
+    /// # Errors
+    /// `BadRequest` for a dataset that is made of what is not served.
+    pub fn define(&mut self, dataset: Configured) -> Result<()> {
+        self.definitions.add(dataset, &self.tree)
+    }
+
+    /// The same with those of `datasets` that are made of what is served here.
+    #[must_use]
+    pub fn with_datasets(mut self, datasets: &[Configured]) -> Self {
+        for dataset in datasets {
+            // Another part of the data is looked at.
+            let _ = self.define(dataset.clone());
+        }
+        self
+    }
+
+    /// Whether something in the served places has this name: on local disk, where looking costs nothing.
+    pub async fn is_taken(&self, name: &DatasetName) -> bool {
+        let Some((root, path)) = self.tree.root_of(name) else { return false };
+        !root.place(path, name).store.is_remote()
+            && (root.stat(path, name, &self.registry).await.is_ok()
+                || self.tree.list(name, &self.registry).await.is_ok())
+    }
+
     /// What a dataset is now, unopened.
     ///
     /// # Errors
     /// `NotFound` when there is no such data file and no such folder of data.
     pub async fn stat(&self, name: &DatasetName) -> Result<Status> {
+        match self.definitions.get(name) {
+            Some(Defined::Made { place, .. }) => return Ok(Status::defined(name.as_str(), &place.store)),
+            Some(Defined::Document(place)) => return defined::status(place).await,
+            None => {}
+        }
+        let found = self.stat_stored(name).await;
+        match (found, defined::versioned(name)) {
+            (Err(e), Some((base, version))) if e.kind() == ErrorKind::NotFound => {
+                // Whether the version is still kept is said when it is opened.
+                match self.collection(&base).await {
+                    Ok(Some(_)) => Ok(Status::defined(version, &self.place(&base)?.store)),
+                    _ => Err(e),
+                }
+            }
+            (found, _) => found,
+        }
+    }
+
+    async fn stat_stored(&self, name: &DatasetName) -> Result<Status> {
         let (root, path) = self.root_of(name)?;
         root.stat(path, name, &self.registry).await
     }
@@ -97,6 +150,9 @@ impl Catalog {
     /// # Errors
     /// `NotFound` when it is in no served place.
     pub fn place(&self, name: &DatasetName) -> Result<Place> {
+        if let Some(Defined::Made { place, .. } | Defined::Document(place)) = self.definitions.get(name) {
+            return Ok(place.clone());
+        }
         let (root, path) = self.root_of(name)?;
         Ok(root.place(path, name))
     }
@@ -106,6 +162,9 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::stat`], and what the format says of it.
     pub async fn open(&self, name: &DatasetName) -> Result<Arc<dyn Source>> {
+        if let Some(snapshot) = self.snapshot(name).await? {
+            return Ok(Arc::clone(&snapshot.source));
+        }
         let mut retried = false;
         loop {
             let status = self.stat(name).await?;
@@ -123,8 +182,41 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::open`].
     pub async fn snapshot(&self, name: &DatasetName) -> Result<Option<Arc<Snapshot>>> {
-        self.stat(name).await?;
-        Ok(None)
+        if let Some(collection) = self.collection(name).await? {
+            return collection.current().await.map(Some);
+        }
+        let Some((base, version)) = defined::versioned(name) else { return Ok(None) };
+        match self.stat_stored(name).await {
+            // A file whose name has an @ in it.
+            Ok(_) => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        let Some(collection) = self.collection(&base).await? else { return Ok(None) };
+        if let Some(snapshot) = collection.version(version) {
+            return Ok(Some(snapshot));
+        }
+        let current = collection.current().await?;
+        Err(Error::not_found(format!(
+            "version {version} of {base} is not kept (any more); the current one is {base}@{}",
+            current.version
+        )))
+    }
+
+    /// The aggregation that `name` is, if it is one.
+    async fn collection(&self, name: &DatasetName) -> Result<Option<Arc<Collection>>> {
+        let (place, version) = match self.definitions.get(name) {
+            Some(Defined::Made { .. }) => return self.definitions.made(name, &self.registry).await,
+            Some(Defined::Document(place)) => (place.clone(), defined::status(place).await?.version),
+            None if defined::is_document(name.as_str()) => match self.stat_stored(name).await {
+                Ok(Status { size: Some(_), version, .. }) => (self.place(name)?, version),
+                Ok(_) => return Ok(None),
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            },
+            None => return Ok(None),
+        };
+        self.definitions.document(name, &place, &version, &self.registry).await
     }
 
     /// What a user should know of a dataset: what an aggregation leaves out or converts. Empty for most.
@@ -138,6 +230,11 @@ impl Catalog {
 
     /// Drops the open Source of a dataset that turned out to have changed.
     pub async fn forget(&self, name: &DatasetName) {
+        if let Ok(Some(collection)) = self.collection(name).await {
+            // What it meets is met again when it is opened, and said then.
+            let _ = collection.refreshed().await;
+            return;
+        }
         if let Ok(status) = self.stat(name).await {
             self.open.invalidate(&self.key(name, &status)).await;
         }
@@ -157,7 +254,7 @@ impl Catalog {
     /// # Errors
     /// `NotFound` when there is no such folder.
     pub async fn list(&self, folder: &DatasetName) -> Result<Listing> {
-        self.tree.list(folder, &self.registry).await
+        self.definitions.listed(folder, self.tree.list(folder, &self.registry).await)
     }
 
     /// Whether every root can be looked at.
@@ -182,7 +279,8 @@ impl Catalog {
 
     async fn open_now(&self, name: &DatasetName, status: &Status) -> Result<Arc<dyn Source>> {
         let place = self.place(name)?;
-        let found = if status.size.is_some() {
+        let is_document = matches!(self.definitions.get(name), Some(Defined::Document(_)));
+        let found = if status.size.is_some() || is_document {
             self.registry.find(&place).await?
         } else {
             // No object has a folder's name: asking for one would cost a request.
@@ -198,8 +296,9 @@ impl Catalog {
 
     fn key(&self, name: &DatasetName, status: &Status) -> Key {
         let interval = match status.size {
-            Some(_) => 0,
-            None => self.started.elapsed().as_millis() / status.recheck.as_millis().max(1),
+            // What a definition leads to may be another while the document is the same.
+            Some(_) if !defined::is_document(name.as_str()) => 0,
+            _ => self.started.elapsed().as_millis() / status.recheck.as_millis().max(1),
         };
         let place = self.root_of(name).map_or_else(|_| "".into(), |(root, _)| Arc::clone(&root.identity));
         Key { place, name: name.clone(), version: Arc::clone(&status.version.identity), interval }

@@ -14,7 +14,7 @@ use std::{
 use cdm::{Error, ErrorKind, Result, Version};
 use handlers::{
     Registry,
-    storage::{self, EntryKind, LocalRoot, Object, Part, Place, RemoteOptions, Store},
+    storage::{self, EntryKind, FileStatus, LocalRoot, Object, Part, Place, RemoteOptions, Store},
 };
 
 use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder};
@@ -155,6 +155,19 @@ pub struct Status {
     pub size: Option<u64>,
     /// How long an open Source that has no version of its own stays current.
     pub(super) recheck: Duration,
+}
+
+impl Status {
+    /// That of an object in `store`.
+    pub(super) fn of(found: FileStatus, store: &Arc<dyn Store>) -> Self {
+        Self { version: found.version, size: Some(found.size), recheck: store.recheck() }
+    }
+
+    /// That of what is made of objects in `store`; what version it is, is found out when it is opened.
+    pub(super) fn defined(identity: &str, store: &Arc<dyn Store>) -> Self {
+        let version = Version { identity: identity.into(), modified: None };
+        Self { version, size: None, recheck: store.recheck() }
+    }
 }
 
 impl Root {

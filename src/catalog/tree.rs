@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use cdm::{Error, ErrorKind, Result};
-use handlers::Registry;
+use handlers::{Registry, storage::Place};
 
 use super::{DatasetName, Listing, Served, root::Root};
 
@@ -63,6 +63,23 @@ impl Tree {
             }
         }
         found
+    }
+
+    /// The place that `location` is in, and its path there: a dataset name, an absolute path or a URL. `None`
+    /// when it is in none that is served whole.
+    pub(super) fn located(&self, location: &str) -> Option<(Place, String)> {
+        let absolute = location.starts_with('/') || location.contains(":/");
+        if !absolute {
+            let name = location.split('/').filter(|part| !matches!(*part, "" | "."));
+            let name = DatasetName::new(&name.collect::<Vec<_>>().join("/")).ok()?;
+            let (root, path) = self.root_of(&name).filter(|(root, _)| !root.is_single())?;
+            return Some((root.place(path, &name), path.to_owned()));
+        }
+        self.roots.iter().filter(|root| !root.is_single()).find_map(|root| {
+            let place = root.place("", &root.mount);
+            let path = place.store.relative(location)?;
+            Some((place, path))
+        })
     }
 
     /// What a folder holds: of the root it is in, and what is mounted in it or below it.

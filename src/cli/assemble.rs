@@ -128,7 +128,20 @@ pub(super) fn assemble(
     if !problems.is_empty() {
         return Err(Refused { problems, is_understood: true });
     }
-    let catalog = Catalog::of(places, config.limits.open_datasets, registry.clone());
+    let mut catalog = Catalog::of(places, config.limits.open_datasets, registry.clone());
+    for (index, dataset) in config.datasets.iter().enumerate() {
+        let name = dataset.name.clone();
+        if let Err(e) = catalog.define(dataset.clone()) {
+            problems.push(loaded.problem("dataset", Some(index), e));
+        } else if futures::executor::block_on(catalog.is_taken(&name)) {
+            let message =
+                format!("both this and something in the served places are called '{name}': rename one");
+            problems.push(loaded.problem("dataset", Some(index), message));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Refused { problems, is_understood: true });
+    }
     let kept = Kept { config: config.clone(), registry, stores };
     Ok(Assembled { loaded, catalog, kept })
 }
@@ -141,6 +154,7 @@ fn locations(config: &Config) -> Vec<PathBuf> {
 fn is_same_engine(one: &Config, other: &Config) -> bool {
     let is_far = |config: &Config| locations(config).iter().any(|l| l.to_str().is_some_and(is_store_url));
     one.limits.memory == other.limits.memory
+        && one.collections == other.collections
         && one.limits.chunk_cache == other.limits.chunk_cache
         && one.references_allow == other.references_allow
         && one.remote == other.remote

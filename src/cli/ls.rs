@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let registry = registry(&config, std::slice::from_ref(&arguments.path))?;
         let served = Served::named(&arguments.path, &registry, &config.remote)?;
         let catalog = Catalog::of(vec![served], 1, registry.clone());
+        let catalog = catalog.with_datasets(&config.datasets);
         Ok(rows(&catalog, &registry).await?)
     })?;
     let mut out = io::stdout().lock();
@@ -89,6 +90,9 @@ pub(super) async fn opened(
     registry: &Registry,
     name: &DatasetName,
 ) -> Result<(&'static str, Arc<dyn Source>)> {
+    if let Some(snapshot) = catalog.snapshot(name).await? {
+        return Ok(("aggregation", Arc::clone(&snapshot.source)));
+    }
     let place = catalog.place(name)?;
     let found = registry.find(&place).await?;
     let found = found.ok_or_else(|| Error::not_found(format!("there is no dataset {name}")))?;

@@ -127,7 +127,7 @@ fn registry(config: &Config, roots: &[PathBuf]) -> Result<Registry, Failure> {
     let opener: Opener = Arc::new(move |url| remote_root(url, &remote));
     let allowed = AllowList::new(&config.references_allow, opener)
         .map_err(|e| Failure::Usage(format!("references.allow: {e}")))?;
-    Ok(Registry::new(engine).allowing(allowed))
+    Ok(Registry::new(engine).allowing(allowed).collecting(config.collections.options()))
 }
 
 /// One line on standard error. When that is closed there is nobody to tell.

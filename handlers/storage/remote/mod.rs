@@ -309,6 +309,10 @@ impl Store for RemoteStore {
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        Ok(self.survey(folder).await?.into_iter().map(|(entry, _)| entry).collect())
+    }
+
+    async fn survey(&self, folder: &str) -> Result<Vec<(Entry, Option<Arc<str>>)>> {
         let missing = || Error::not_found("there is no such folder");
         let key = self.key(folder).ok_or_else(missing)?;
         let found = self.shared.calls.make(|_| self.shared.store.list_with_delimiter(Some(&key))).await;
@@ -318,21 +322,21 @@ impl Store for RemoteStore {
             let name = parts.next()?.as_ref().to_owned();
             parts.next().is_none().then_some(name)
         };
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<(Entry, Option<Arc<str>>)> = Vec::new();
         for prefix in found.common_prefixes {
             let Some(name) = child(&prefix) else { continue };
-            entries.push(Entry { name, kind: EntryKind::Directory });
+            entries.push((Entry { name, kind: EntryKind::Directory }, None));
         }
         for meta in found.objects {
             // An object that is named as the folder itself marks it and is not in it.
             let Some(name) = child(&meta.location) else { continue };
             let kind = EntryKind::File { size: meta.size, modified: Some(meta.last_modified.into()) };
-            entries.push(Entry { name, kind });
+            entries.push((Entry { name, kind }, Some(self.version(&meta).identity)));
         }
         if entries.is_empty() && !folder.is_empty() {
             return Err(missing());
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         Ok(entries)
     }
 

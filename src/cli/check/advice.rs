@@ -1,6 +1,7 @@
 //! What comes of an error, and what mends it, in words: one place, by the error's kind.
 
 use cdm::{Error, ErrorKind};
+use handlers::aggregation::{Note, NoteKind};
 
 use super::{Level, Problem};
 use crate::protocols::status_of;
@@ -36,6 +37,27 @@ impl Finding {
         let Self { level, variable, what, consequence, fix } = self;
         Problem { level, dataset, variable, what, consequence, fix }
     }
+}
+
+/// What a user should know of an aggregation; what was converted is no problem.
+pub(super) fn of_note(note: &Note) -> Option<Finding> {
+    let what = match &note.member {
+        Some(member) => format!("{member}: {}", note.message),
+        None => note.message.clone(),
+    };
+    let (consequence, fix) = match note.kind {
+        NoteKind::LeftOut => {
+            ("the dataset is served without it", "mend it, or leave it out of the definition")
+        }
+        NoteKind::Unstable => {
+            ("the dataset is served without it until then", "check again when nothing writes to it")
+        }
+        NoteKind::Duplicate => ("one of them is served", "remove the other, or name members more narrowly"),
+        NoteKind::Overlap => ("each place is served from one of them", "remove what is there twice"),
+        NoteKind::Gap => ("clients that expect even steps are misled", "put the missing members there"),
+        NoteKind::Converted => return None,
+    };
+    Some(Finding::warning(what, consequence, fix))
 }
 
 /// A dataset that cannot be opened.

@@ -19,6 +19,7 @@ use cdm::Error;
 use clap::Args;
 use handlers::{
     Registry,
+    aggregation::{Note, NoteKind, Snapshot},
     storage::{EntryKind, Store},
 };
 use serde::Serialize;
@@ -72,7 +73,21 @@ struct Problem {
 struct Report {
     /// How many datasets were looked at, readable or not.
     datasets: u64,
+    /// Those that are made of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aggregations: Vec<Aggregated>,
     problems: Vec<Problem>,
+}
+
+/// A dataset that is made of others.
+#[derive(Debug, Serialize)]
+struct Aggregated {
+    dataset: String,
+    version: String,
+    /// How many members it is made of ...
+    members: usize,
+    /// ... and how many are left out, for now or for good.
+    left_out: usize,
 }
 
 /// Where problems go as they are found, so that a long check shows them at once.
@@ -84,6 +99,24 @@ struct Sink {
 }
 
 impl Sink {
+    /// What an aggregation is made of, and what a user should know of it.
+    fn aggregation(&mut self, name: &DatasetName, snapshot: &Snapshot) -> io::Result<()> {
+        let is_out = |note: &&Note| matches!(note.kind, NoteKind::LeftOut | NoteKind::Unstable);
+        let (members, left_out) = (snapshot.members.len(), snapshot.notes.iter().filter(is_out).count());
+        if self.as_text {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{name}: made of {members} members, {left_out} left out")?;
+        }
+        let (dataset, version) = (name.to_string(), snapshot.version.to_string());
+        self.report.aggregations.push(Aggregated { dataset, version, members, left_out });
+        for note in snapshot.notes.iter() {
+            if let Some(finding) = advice::of_note(note) {
+                self.tell(finding.of(name.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, problem: Problem) -> io::Result<()> {
         if self.as_text {
             let mut out = io::stdout().lock();
@@ -129,6 +162,7 @@ async fn check(arguments: &Arguments, config: &Config) -> Result<Report, Failure
     let registry = registry(config, std::slice::from_ref(&arguments.path))?;
     let served = Served::named(&arguments.path, &registry, &config.remote)?;
     let catalog = Catalog::of(vec![served], 1, registry.clone());
+    let catalog = catalog.with_datasets(&config.datasets);
     if catalog.single().is_none() {
         // A folder that cannot be listed at all was named by mistake.
         catalog.list(&DatasetName::top()).await?;
@@ -200,6 +234,9 @@ impl Walk<'_> {
 
     async fn dataset(&self, name: &DatasetName, sink: &mut Sink) -> io::Result<()> {
         sink.report.datasets += 1;
+        if let Ok(Some(snapshot)) = self.catalog.snapshot(name).await {
+            sink.aggregation(name, &snapshot)?;
+        }
         match ls::opened(self.catalog, self.registry, name).await {
             Ok((format, source)) => {
                 let mut found = inspect::dataset(format, &source, self.extent, self.budget).await;
