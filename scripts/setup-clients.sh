@@ -11,7 +11,7 @@ what=${1:-all}
 # command -> Debian package that brings it
 declare -A packages=([ncdump]=netcdf-bin [curl]=curl [cc]=gcc)
 if [ "$what" = all ]; then
-    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools)
+    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl)
 fi
 
 as_root() {
@@ -28,6 +28,8 @@ install_packages() {
 }
 
 mkdir -p .work
+# Servers, too, are looked for where Debian puts them.
+PATH=$PATH:/usr/sbin
 missing=()
 for command in "${!packages[@]}"; do
     command -v "$command" >/dev/null || missing+=("${packages[$command]}")

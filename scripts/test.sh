@@ -52,6 +52,7 @@ clients() {
     step 120 "one dataset in every container" .work/venv/bin/python tests/conformance/clients/containers.py
     step 120 "reference systems as GDAL reads them from us" .work/venv/bin/python tests/conformance/clients/gdal_crs.py --server "$THALWEG"
     step 300 "thalweg cat against ncdump" .work/venv/bin/python tests/conformance/clients/cat.py "$THALWEG" .work/data .work/corpus
+    step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 300 "benchmark runs" .work/venv/bin/python benches/stream.py --quick
     step 300 "benchmark of object stores runs" .work/venv/bin/python benches/stores.py --quick

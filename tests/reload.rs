@@ -173,7 +173,7 @@ fn the_command_tells_what_came_of_it() {
     let reload = || thalweg(&["reload", "--listen", &server.address], &[]);
     site.write("title = \"Second\"\nroots = [\"@/one\", \"@/two\"]\n");
     let done = reload();
-    let said = text_of(&done.stderr);
+    let said = text_of(&done.stdout);
     assert_eq!(done.status.code(), Some(0), "{said}");
     assert!(said.starts_with("reloaded in ") && said.contains(" ms, 1 root added, title changed"), "{said}");
     // In force when the command ends.
@@ -193,7 +193,7 @@ fn the_command_tells_what_came_of_it() {
     site.write(
         "title = \"Third\"\nroots = [\"@/one\"]\nlisten = \"127.0.0.1:1\"\n[log]\nformat = \"json\"\n",
     );
-    let said = text_of(&reload().stderr);
+    let said = text_of(&reload().stdout);
     // The flag wins over the file: that the server was not told otherwise is not news.
     assert!(said.contains("log.format = \"json\" needs a restart; \"text\" stays until then"), "{said}");
     assert!(!said.contains("listen ="), "{said}");

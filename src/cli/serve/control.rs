@@ -4,7 +4,10 @@
 //! names (Linux): there is no file to find, to guard or to leave behind. Only the server's own user and root
 //! are heard.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::{
@@ -13,7 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::super::{Failure, block_on, say, stores::StoreArguments};
+use super::super::{Failure, block_on, stores::StoreArguments};
 use crate::config::Overrides;
 
 /// How long the server waits for the question.
@@ -97,7 +100,7 @@ pub(in super::super) fn reload(arguments: &Arguments) -> Result<(), Failure> {
             stream.write_all(b"reload\n").await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
-            Ok::<_, std::io::Error>(answer)
+            Ok::<_, io::Error>(answer)
         };
         let answer = match tokio::time::timeout(LONGEST, ask).await {
             Ok(Ok(answer)) => answer,
@@ -110,10 +113,7 @@ pub(in super::super) fn reload(arguments: &Arguments) -> Result<(), Failure> {
             Err(_) => return Err(Failure::Failed("the server has not answered in time".to_owned())),
         };
         match answer.split_at_checked(1) {
-            Some(("+", text)) => {
-                say(text);
-                Ok(())
-            }
+            Some(("+", text)) => Ok(writeln!(io::stdout().lock(), "{text}")?),
             Some(("-", text)) => Err(Failure::Failed(text.to_owned())),
             _ => Err(Failure::Failed("the server refused to reload for this user".to_owned())),
         }
