@@ -7,7 +7,7 @@ use cdm::{Block, DataType, Error, FullName, Group, Result, Selection, Source, Va
 use futures::StreamExt;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Known, KnownValues};
+use super::{Known, KnownValues, forecast::Needs};
 use crate::ncml::document::{Aggregation, Join};
 
 /// Bytes of one coordinate's values that are known.
@@ -25,6 +25,8 @@ pub(super) enum Compared {
     Except(Vec<String>),
     /// What others name as their coordinates: the rest is joined along a new dimension.
     Coordinates,
+    /// Those that do not depend on time, of forecast model runs.
+    Timeless,
     /// None.
     Nothing,
 }
@@ -39,7 +41,8 @@ impl Compared {
             Join::Union => Self::Nothing,
             Join::New if aggregation.variables.is_empty() => Self::Coordinates,
             Join::New => Self::Except(aggregation.variables.clone()),
-            Join::Existing | Join::Tiled | Join::Forecast(_) => Self::Without(dimensions()),
+            Join::Existing | Join::Tiled => Self::Without(dimensions()),
+            Join::Forecast(_) => Self::Timeless,
         }
     }
 
@@ -48,6 +51,7 @@ impl Compared {
         match self {
             Self::Nothing => false,
             Self::Coordinates => coordinates.contains(&*variable.name),
+            Self::Timeless => true,
             Self::Except(named) => !named.contains(&plain(name)),
             Self::Without(dimensions) => !variable
                 .dimensions
@@ -73,15 +77,18 @@ pub(super) async fn values_of(source: &dyn Source, compared: &Compared) -> Resul
             bounds.extend(variable.attributes.text(key).map(|text| text.trim().to_owned()));
         }
     }
+    let needs = if *compared == Compared::Timeless { Needs::of(dataset) } else { Needs::default() };
     let mut known = KnownValues::new();
     for (name, variable) in dataset.variables() {
         let bytes = variable.byte_len().unwrap_or_else(|| variable.element_count().saturating_mul(32));
         let is_known = is_coordinate(&name, variable)
             || variable.dimensions.is_empty()
-            || bounds.contains(&*variable.name);
+            || bounds.contains(&*variable.name)
+            || needs.values.contains(&name);
+        let is_compared = !needs.nothing.contains(&name) && compared.includes(&name, variable, &coordinates);
         if is_known && bytes <= MOST_VALUES {
             known.insert(name.clone(), Known::Values(read(source, &name, variable).await?));
-        } else if bytes <= MOST_DIGESTED && compared.includes(&name, variable, &coordinates) {
+        } else if bytes <= MOST_DIGESTED && is_compared {
             known.insert(name.clone(), Known::Digest(digest(source, &name, variable).await?));
         }
     }
