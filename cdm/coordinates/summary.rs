@@ -3,6 +3,7 @@
 
 /// A dataset in short.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Summary {
     /// Texts of global attributes that catalogs show, by ACDD name: `title`, `summary`, `license`,
     /// `creator_name`, `institution`, `keywords`, `Conventions`, `references`, ... in the order of the dataset.
@@ -23,6 +24,7 @@ pub struct Summary {
 
 /// A variable in short.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VariableSummary {
     /// Full name without the leading slash.
     pub name: String,
@@ -38,6 +40,7 @@ pub struct VariableSummary {
 
 /// The span of a time coordinate: ISO 8601 in the dataset's own calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TimeCoverage {
     /// The earliest.
     pub start: String,
@@ -53,6 +56,7 @@ pub struct TimeCoverage {
 
 /// Two ends, and the distance of equidistant values.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Range {
     /// Smallest.
     pub min: f64,
@@ -64,6 +68,7 @@ pub struct Range {
 
 /// The span of a vertical coordinate.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vertical {
     /// The span.
     pub range: Range,

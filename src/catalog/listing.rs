@@ -120,7 +120,7 @@ impl Listing {
         }
     }
 
-    /// The same for equal listings: names, sizes and times.
+    /// The same for equal listings: names, sizes, times and summaries.
     pub fn identity(&self) -> String {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
         hash.update(self.folder.as_str().as_bytes());
@@ -134,6 +134,9 @@ impl Listing {
             hash.update(&entry.size.unwrap_or(u64::MAX).to_le_bytes());
             let modified = entry.modified.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
             hash.update(&modified.map_or(0, |t| t.as_nanos()).to_le_bytes());
+            if let Some(summary) = &entry.summary {
+                hash.update(format!("{summary:?}").as_bytes());
+            }
         }
         format!("{:032x}", hash.digest128())
     }

@@ -8,6 +8,7 @@ mod defined;
 mod listing;
 mod name;
 mod root;
+mod summaries;
 mod tree;
 
 use std::{
@@ -16,12 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cdm::{Error, ErrorKind, Result, Source};
+use cdm::{Error, ErrorKind, Result, Source, coordinates::summarise::summarise};
 use handlers::{
     Registry,
     aggregation::{Collection, Note, Snapshot},
     registry::Found,
-    storage::{Object, Place},
+    storage::{KeptFiles, Object, Place},
 };
 use moka::future::Cache;
 
@@ -30,6 +31,7 @@ pub use self::{
     listing::{DATA_FOLDER_SUFFIXES, DATA_SUFFIXES, Entry, Latest, Listing, is_data_file, is_data_folder},
     name::{DatasetName, encode_path, encode_segment},
     root::{Served, Status},
+    summaries::Summaries,
 };
 use self::{
     defined::{Defined, Definitions},
@@ -49,6 +51,7 @@ pub struct Catalog {
     open: Cache<Key, Arc<dyn Source>>,
     open_datasets: u64,
     started: Instant,
+    summaries: Arc<Summaries>,
 }
 
 /// A dataset in one version. What a folder holds may change without its mark: a Source that cannot tell
@@ -76,19 +79,27 @@ impl Catalog {
     /// As [`Catalog::new`], of places of any kind.
     pub fn of(served: Vec<Served>, open_datasets: u64, registry: Registry) -> Self {
         let open = Cache::builder().max_capacity(open_datasets).time_to_idle(IDLE).build();
-        let (tree, definitions) = (Tree::new(served), Definitions::default());
-        Self { tree, definitions, registry, open, open_datasets, started: Instant::now() }
+        Self {
+            tree: Tree::new(served),
+            definitions: Definitions::default(),
+            registry,
+            open,
+            open_datasets,
+            started: Instant::now(),
+            summaries: Arc::default(),
+        }
     }
 
     /// The same with what is open in the catalog `before` it, as far as it is the same here: places that are
     /// still served, read with the same engine.
     #[must_use]
     pub fn keeping(self, before: &Self) -> Self {
-        if !self.registry.is_same(&before.registry) || self.open_datasets != before.open_datasets {
-            return self;
+        let this = Self { summaries: Arc::clone(&before.summaries), ..self };
+        if !this.registry.is_same(&before.registry) || this.open_datasets != before.open_datasets {
+            return this;
         }
         // What is open in places that have gone closes when nobody has asked for it for a while.
-        Self { open: before.open.clone(), started: before.started, ..self }
+        Self { open: before.open.clone(), started: before.started, ..this }
     }
 
     /// Adds what the configuration defines.
@@ -163,6 +174,7 @@ impl Catalog {
     /// As [`Catalog::stat`], and what the format says of it.
     pub async fn open(&self, name: &DatasetName) -> Result<Arc<dyn Source>> {
         if let Some(snapshot) = self.snapshot(name).await? {
+            self.summaries.opened(name, &snapshot.source);
             return Ok(Arc::clone(&snapshot.source));
         }
         let mut retried = false;
@@ -170,7 +182,10 @@ impl Catalog {
             let status = self.stat(name).await?;
             let opened = self.open.try_get_with(self.key(name, &status), self.open_now(name, &status)).await;
             match opened {
-                Ok(source) => return Ok(source),
+                Ok(source) => {
+                    self.summaries.opened(name, &source);
+                    return Ok(source);
+                }
                 Err(e) if e.kind() == ErrorKind::Changed && !retried => retried = true,
                 Err(e) => return Err(e.shared()),
             }
@@ -254,7 +269,61 @@ impl Catalog {
     /// # Errors
     /// `NotFound` when there is no such folder.
     pub async fn list(&self, folder: &DatasetName) -> Result<Listing> {
-        self.definitions.listed(folder, self.tree.list(folder, &self.registry).await)
+        let mut listing = self.definitions.listed(folder, self.tree.list(folder, &self.registry).await)?;
+        self.summaries.attach(&mut listing);
+        Ok(listing)
+    }
+
+    /// The same with summaries that outlive the process, in a file for these places among `files`; blocks.
+    #[must_use]
+    pub fn with_kept_summaries(self, files: KeptFiles) -> Self {
+        let places = self.tree.roots().iter().map(|root| format!("{} {}", root.mount, root.identity));
+        let places = places.collect::<Vec<_>>().join("\n");
+        Self { summaries: Arc::new(Summaries::kept(files, &places)), ..self }
+    }
+
+    /// What is known of datasets that were listed or opened.
+    pub fn summaries(&self) -> &Arc<Summaries> {
+        &self.summaries
+    }
+
+    /// Summarises a dataset that [`Summaries::next`] asks for. What cannot be read is remembered as such, as long
+    /// as it stays as it is; where storage fails, nothing is.
+    pub async fn summarise(&self, name: &DatasetName) {
+        let Ok(mut status) = self.stat(name).await else {
+            self.summaries.forget(name);
+            return;
+        };
+        let Ok(snapshot) = self.snapshot(name).await else { return };
+        if let Some(snapshot) = &snapshot {
+            status.version.identity = Arc::clone(&snapshot.version);
+        }
+        if let Some(defined) = self.definitions.get(name) {
+            // As listings show it.
+            status.version.modified = defined.newest().map(|snapshot| snapshot.made);
+        }
+        if self.summaries.is_settled(name, &status) {
+            return;
+        }
+        let source = match (snapshot, self.open.get(&self.key(name, &status)).await) {
+            (Some(snapshot), _) => Ok(Arc::clone(&snapshot.source)),
+            (None, Some(source)) => Ok(source),
+            // Not among those that requests hold open.
+            (None, None) => self.open_now(name, &status).await,
+        };
+        let summary = match &source {
+            Ok(source) => summarise(source).await,
+            Err(e) => Err(e.shared()),
+        };
+        match (summary, source) {
+            (Ok(summary), Ok(source)) => self.summaries.learn(name, &status, source.version(), Some(summary)),
+            (Err(e), _) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                tracing::debug!(dataset = %name, error = %e, "no summary");
+                self.summaries.learn(name, &status, None, None);
+            }
+            (Err(e), _) => tracing::debug!(dataset = %name, error = %e, "no summary for now"),
+            (Ok(_), Err(_)) => {}
+        }
     }
 
     /// Whether every root can be looked at.

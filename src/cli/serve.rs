@@ -81,6 +81,10 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
     let seen = stamp(&inputs);
     let Assembled { loaded, catalog, kept } = assemble(&inputs, descriptors, None)?.with_something()?;
     let config = loaded.config.clone();
+    let catalog = match config.collections.files() {
+        Some(files) => catalog.with_kept_summaries(files),
+        None => catalog,
+    };
     let level = log::start(&config.log)?;
     let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();

@@ -83,15 +83,20 @@ impl Default for CollectionSettings {
 }
 
 impl CollectionSettings {
-    /// As `handlers` takes them.
-    pub fn options(&self) -> CollectionOptions {
+    /// Where files of the program's own are kept, if they are.
+    pub fn files(&self) -> Option<KeptFiles> {
         let folder = match self.index_folder.as_str() {
             "none" => None,
             "" => cache_folder(),
             folder => Some(PathBuf::from(folder)),
         };
+        folder.map(KeptFiles::new)
+    }
+
+    /// As `handlers` takes them.
+    pub fn options(&self) -> CollectionOptions {
         CollectionOptions {
-            index: folder.map(KeptFiles::new),
+            index: self.files(),
             quiet: self.quiet,
             recheck: self.recheck,
             recheck_remote: self.recheck_remote,

@@ -18,6 +18,7 @@ mod origin;
 mod respond;
 mod routes;
 mod stall;
+mod summaries;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -99,7 +100,11 @@ impl Server {
 
     /// Serves until `stop` completes, then lets answers finish (promise R31) unless `now` completes.
     pub async fn run(self, stop: impl Future<Output = ()>, now: impl Future<Output = ()>) {
+        let shared = Arc::clone(&self.shared);
+        let summaries = tokio::spawn(summaries::keep(Arc::clone(&shared)));
         accept::run(self.listener, self.metrics, self.shared, stop, now).await;
+        summaries.abort();
+        summaries::save(&shared).await;
     }
 }
 
