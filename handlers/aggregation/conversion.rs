@@ -1,7 +1,7 @@
 //! What is done to a member's values so that they mean the same as the others': types, packing, fill, units.
 
 use bytes::Bytes;
-use cdm::{Block, DataType, Error, Result};
+use cdm::{Block, DataType, Error, Result, coordinates::linear::LinearMap};
 
 /// A conversion of numbers, element by element.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Conversion {
     missing: Vec<Bytes>,
     /// What stands for "no value" in the result.
     fill: Bytes,
+    /// A value that becomes `fill` by accident is an error.
+    is_reserved: bool,
 }
 
 /// How a value becomes the result's.
@@ -20,13 +22,8 @@ pub struct Conversion {
 pub enum Arithmetic {
     /// The same number.
     Same,
-    /// `value * factor + add`, without rounding.
-    Integer {
-        /// The factor.
-        factor: i64,
-        /// What is added.
-        add: i64,
-    },
+    /// Other units: without rounding where the result is an integer.
+    Linear(LinearMap),
     /// `value * factor + add`, in double precision.
     Real {
         /// The factor.
@@ -45,7 +42,7 @@ impl Conversion {
         if !(from.is_numeric() && to.is_numeric()) {
             return Err(Error::internal(format!("{} is not converted to {}", from.name(), to.name())));
         }
-        Ok(Self { from, to, arithmetic, missing: Vec::new(), fill: Bytes::new() })
+        Ok(Self { from, to, arithmetic, missing: Vec::new(), fill: Bytes::new(), is_reserved: false })
     }
 
     /// Each stored element in `missing` becomes `fill`, an element of the result. A NaN in it means any NaN.
@@ -59,6 +56,13 @@ impl Conversion {
         } else {
             Err(Error::internal("a fill value of another size than the elements"))
         }
+    }
+
+    /// With an error for every value that is not missing but would be taken for the fill value of
+    /// [`Conversion::with_missing`].
+    #[must_use]
+    pub fn reserving_fill(self) -> Self {
+        Self { is_reserved: true, ..self }
     }
 
     /// The type of the result.
@@ -127,6 +131,7 @@ impl Conversion {
 
     fn each<F: Number, T: Number>(&self, bytes: &[u8]) -> Result<Block> {
         let missing: Vec<F> = self.missing.iter().filter_map(|m| F::read(m)).collect();
+        let reserved = if self.is_reserved { T::read(&self.fill) } else { None };
         let mut out = Vec::with_capacity(bytes.len() / F::SIZE * T::SIZE);
         for raw in bytes.chunks_exact(F::SIZE) {
             let Some(value) = F::read(raw) else { continue };
@@ -136,13 +141,20 @@ impl Conversion {
             }
             let converted = match self.arithmetic {
                 Arithmetic::Same => T::exactly(value),
-                Arithmetic::Integer { factor, add } => value
-                    .integer()
-                    .and_then(|v| v.checked_mul(factor.into())?.checked_add(add.into()))
-                    .and_then(T::from_integer),
+                Arithmetic::Linear(map) if self.to.is_integer() => {
+                    value.integer().and_then(|v| map.integer(v)).and_then(T::from_integer)
+                }
+                Arithmetic::Linear(map) => T::rounded(map.float(value.real())),
                 Arithmetic::Real { factor, add } => T::rounded(value.real() * factor + add),
             };
-            converted.ok_or_else(|| self.does_not_fit(value.real()))?.write(&mut out);
+            let converted = converted.ok_or_else(|| self.does_not_fit(value.real()))?;
+            if reserved.is_some_and(|r| r.is_same(converted)) {
+                return Err(Error::unsupported(format!(
+                    "the value {} is a value here, but means that there is none in the rest of the aggregation",
+                    converted.real()
+                )));
+            }
+            converted.write(&mut out);
         }
         Ok(Block::Fixed(out.into()))
     }
@@ -251,7 +263,7 @@ floats!(f32, f64);
 
 #[cfg(test)]
 mod tests {
-    use cdm::fixed_block;
+    use cdm::{coordinates::time::TimeUnits, fixed_block};
 
     use super::*;
 
@@ -285,18 +297,26 @@ mod tests {
             Conversion::new(DataType::Int16, DataType::Float32, Arithmetic::Real { factor: 0.5, add: 10.0 });
         let nan = Bytes::copy_from_slice(&f32::NAN.to_ne_bytes());
         let missing = vec![Bytes::copy_from_slice(&(-999_i16).to_ne_bytes())];
-        let packed = packed.unwrap().with_missing(missing, nan).unwrap();
+        let packed = packed.unwrap().with_missing(missing.clone(), nan).unwrap();
         let Block::Fixed(bytes) = packed.apply(fixed_block!([4_i16, -999, 0])).unwrap() else {
             unreachable!()
         };
         let values: Vec<f32> = bytes.chunks(4).map(|b| f32::read(b).unwrap()).collect();
         assert_eq!((values[0], values[2]), (12.0, 10.0));
         assert!(values[1].is_nan());
+        // 0 is a value in one member and none in the others: never taken for one another.
+        let zero = Bytes::copy_from_slice(&0_i16.to_ne_bytes());
+        let same = Conversion::new(DataType::Int16, DataType::Int16, Arithmetic::Same).unwrap();
+        let same = same.with_missing(missing, zero).unwrap().reserving_fill();
+        assert_eq!(same.apply(fixed_block!([-999_i16, 4])).unwrap(), fixed_block!([0_i16, 4]));
+        assert!(same.apply(fixed_block!([-999_i16, 0])).is_err());
     }
 
     #[test]
     fn integers_are_shifted_exactly_and_overflow_is_an_error() {
-        let hours = Arithmetic::Integer { factor: 24, add: -12 };
+        let units = |text| TimeUnits::parse(text, "").unwrap();
+        let (from, to) = (units("days since 2000-01-01"), units("hours since 2000-01-01 12:00"));
+        let hours = Arithmetic::Linear(from.map_to(&to, 0.0, 0.0).unwrap());
         let int32 = || DataType::Int32;
         assert_eq!(apply(int32(), int32(), hours, fixed_block!([2_i32])).unwrap(), fixed_block!([36_i32]));
         assert!(apply(int32(), int32(), hours, fixed_block!([i32::MAX])).is_err());

@@ -5,34 +5,52 @@
 //! definition over time: it knows the members that there are, and makes a [`Snapshot`] when they change.
 
 mod assembled;
+mod axis;
+mod build;
 mod collection;
 #[cfg(test)]
 mod collection_tests;
 mod collections;
+mod combine;
 mod conversion;
+mod coordinate;
 mod date_mark;
 mod describe;
+mod fill;
 pub mod forecast;
 mod index;
 mod index_file;
+mod join;
+mod joined;
+mod kinds;
 mod locate;
 mod member;
 mod member_file;
 mod members;
+mod merged;
 mod open;
+#[cfg(test)]
+mod oracle_tests;
 mod parts;
 mod paste;
 mod pieces;
+mod promote;
 mod scan;
 mod snapshot;
+mod structure;
 #[cfg(test)]
 mod tests;
+mod tiled;
+mod union;
+mod variables;
 mod watched;
+mod written;
 
 pub use self::{
     assembled::Assembled,
     collection::Collection,
     collections::{CollectionOptions, Collections},
+    combine::combine,
     conversion::{Arithmetic, Conversion},
     member::{Combined, Known, KnownValues, Member, Note, NoteKind, Open},
     open::open,

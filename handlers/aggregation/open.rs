@@ -40,8 +40,5 @@ pub(super) fn combined(name: &str, aggregation: &Aggregation, members: Vec<Membe
     #[cfg(test)]
     return super::collection_tests::combined(name, aggregation, members);
     #[cfg(not(test))]
-    {
-        let _ = (aggregation, members);
-        Err(Error::unsupported(format!("{name}: members are not combined yet")))
-    }
+    super::combine(name, aggregation, members)
 }
