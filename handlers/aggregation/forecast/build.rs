@@ -9,7 +9,6 @@ use cdm::{
 };
 
 use super::{
-    agree::Agreed,
     clock::Clock,
     constant::{Constant, constant},
     gather::{Collection, OnAxis},
@@ -17,7 +16,7 @@ use super::{
     layout::{Layout, Names, Series},
 };
 use crate::{
-    aggregation::{Along, Mosaic, Part, Plan, Span},
+    aggregation::{Along, Conversion, Mosaic, Part, Plan, Span, fill::default_fill, variables::Agreed},
     coordinate_maps::assign_maps,
 };
 
@@ -33,10 +32,22 @@ struct View<'a> {
     auxiliary: HashMap<usize, Vec<FullName>>,
     /// Where the segments of an inventory on a series lie in variables of the same shape.
     spans: HashMap<SpansOf, Vec<Arc<[Span]>>>,
+    /// Variables that are left out because nothing stands for a value that is not there.
+    unfilled: Vec<FullName>,
 }
 
 /// Variables with equal spans: series, inventory, position of time, shape, and which members have no time dimension.
 type SpansOf = (usize, usize, usize, Vec<u64>, Vec<bool>);
+
+/// A view, put together.
+pub(super) struct Built {
+    /// What it is.
+    pub(super) dataset: Dataset,
+    /// Where its values come from.
+    pub(super) plans: HashMap<FullName, Plan>,
+    /// Variables that are not in it: something of them is missing, and their type has no fill value.
+    pub(super) unfilled: Vec<FullName>,
+}
 
 /// The dataset and plans of a view.
 pub(super) fn build(
@@ -46,7 +57,7 @@ pub(super) fn build(
     layout: &Layout,
     names: Names,
     clock: Clock,
-) -> Result<(Dataset, HashMap<FullName, Plan>)> {
+) -> Result<Built> {
     let mut view = View {
         collection,
         agreed,
@@ -56,6 +67,7 @@ pub(super) fn build(
         plans: HashMap::new(),
         auxiliary: HashMap::new(),
         spans: HashMap::new(),
+        unfilled: Vec::new(),
     };
     match layout {
         Layout::Series { series, of, along_runs } => view.series(series, of, along_runs.as_ref())?,
@@ -222,12 +234,8 @@ impl View<'_> {
     ) -> Result<()> {
         let Some(agreed) = self.agreed.get(name) else { return Ok(()) };
         let mut variable = agreed.variable.clone();
-        match on.position {
-            Some(position) if position < variable.dimensions.len() => {
-                variable.dimensions[position] = lead.time.clone();
-            }
-            _ => variable.dimensions.insert(0, lead.time.clone()),
-        }
+        let Some(time) = variable.dimensions.get_mut(on.position.unwrap_or(0)) else { return Ok(()) };
+        *time = lead.time.clone();
         variable.dimensions.splice(0..0, lead.run.clone());
         let position = on.position.unwrap_or(0) + usize::from(lead.run.is_some());
         let shape = variable.shape();
@@ -239,12 +247,18 @@ impl View<'_> {
                 |(segment, lacks): (&Segment, &bool)| spans(shape, is_table, *position, *lacks, segment);
             segments.iter().zip(lacks).map(list).collect()
         });
-        let part = |(segment, axes): (&Segment, &Arc<[Span]>)| {
-            let conversion = agreed.conversions.get(&segment.member)?.clone();
-            Some(Part { member: segment.member, variable: name.clone(), axes: Arc::clone(axes), conversion })
+        let lists = lists.clone();
+        let part = |(segment, axes): (&Segment, Arc<[Span]>)| {
+            let conversion = self.conversion(agreed, segment.member);
+            Part { member: segment.member, variable: name.clone(), axes, conversion }
         };
-        let parts = segments.iter().zip(lists.iter()).filter_map(part).collect();
+        let parts = segments.iter().zip(lists).map(part).collect();
         self.add(name, variable, parts, agreed, Some(number))
+    }
+
+    /// What is done to a member's values.
+    fn conversion(&self, agreed: &Agreed, member: usize) -> Option<Arc<Conversion>> {
+        agreed.conversions.get(&self.collection.members.get(member)?.kind).cloned()
     }
 
     /// Whether a member has a time, but no dimension for it.
@@ -258,7 +272,7 @@ impl View<'_> {
     fn constant(&mut self, name: &FullName, keys: &[Key], lead: &Lead) -> Result<()> {
         let Some(agreed) = self.agreed.get(name) else { return Ok(()) };
         let runs = keys.iter().map(|key| key.run).collect();
-        let found = constant(self.collection, name, &|m| agreed.conversions.contains_key(&m), &runs);
+        let found = constant(self.collection, name, agreed, &runs);
         let member_of = |key: &Key| match &found {
             None => None,
             Some(Constant::Same(member)) => Some(*member),
@@ -282,7 +296,7 @@ impl View<'_> {
         let Some(agreed) = self.agreed.get(name) else { return Ok(()) };
         let runs = table.runs.iter().copied().collect();
         let row_of = |run: &Moment| table.runs.binary_search(run).ok().map(|row| row as u64);
-        match constant(self.collection, name, &|m| agreed.conversions.contains_key(&m), &runs) {
+        match constant(self.collection, name, agreed, &runs) {
             None => Ok(()),
             Some(Constant::Same(member)) => self.same(name, agreed, member),
             Some(Constant::OfRun(of_run)) => {
@@ -307,7 +321,7 @@ impl View<'_> {
     fn same(&mut self, name: &FullName, agreed: &Agreed, member: usize) -> Result<()> {
         let variable = agreed.variable.clone();
         let mut part = Part::whole(member, name.clone(), &variable.shape());
-        part.conversion = agreed.conversions.get(&member).cloned().flatten();
+        part.conversion = self.conversion(agreed, member);
         self.add(name, variable, vec![part], agreed, None)
     }
 
@@ -327,14 +341,14 @@ impl View<'_> {
             let row = Span { at: segment.row, count: 1, along: Along::Repeated };
             let columns = Span { at: segment.column, count: segment.count, along: Along::Repeated };
             let outer = if outer.len() > 1 { vec![row, columns] } else { vec![columns] };
-            Some(Part {
+            Part {
                 member: segment.member,
                 variable: name.clone(),
                 axes: outer.into_iter().chain(inner.iter().map(|&n| Span::whole(n))).collect(),
-                conversion: agreed.conversions.get(&segment.member)?.clone(),
-            })
+                conversion: self.conversion(agreed, segment.member),
+            }
         };
-        let parts = segments.iter().filter_map(part).collect();
+        let parts = segments.iter().map(part).collect();
         self.add(name, variable, parts, agreed, coordinates)
     }
 
@@ -350,7 +364,19 @@ impl View<'_> {
         let shape = variable.shape();
         let covered: u64 =
             parts.iter().map(|part| part.axes.iter().map(|span| span.count).product::<u64>()).sum();
-        let fill = (covered < variable.element_count()).then(|| agreed.fill(&mut variable.attributes));
+        let mut fill = agreed.fill.clone();
+        if covered < variable.element_count() && fill.is_none() {
+            fill = default_fill(&variable.data_type);
+            let Some(fill) = &fill else {
+                // Of a type that nothing stands for "no value" in.
+                self.unfilled.push(name.clone());
+                return Ok(());
+            };
+            if variable.data_type.is_numeric() {
+                let fill = Attribute::numbers("_FillValue", variable.data_type.clone(), fill.clone());
+                variable.attributes.set(fill);
+            }
+        }
         let auxiliary = coordinates.and_then(|number| self.auxiliary.get(&number)).map_or(&[][..], |a| a);
         self.name_coordinates(name, &mut variable.attributes, auxiliary);
         self.variables.push((name.clone(), variable));
@@ -441,7 +467,7 @@ impl View<'_> {
     }
 
     /// The dataset: groups, types and attributes of the members, and the dimensions that variables have.
-    fn finish(self, name: &str) -> Result<(Dataset, HashMap<FullName, Plan>)> {
+    fn finish(self, name: &str) -> Result<Built> {
         let mut root = self.collection.skeleton();
         for (full, variable) in self.variables {
             for dimension in &variable.dimensions {
@@ -454,7 +480,7 @@ impl View<'_> {
             group_at(&mut root, &full.parent()).variables.push(variable);
         }
         assign_maps(&mut root);
-        Ok((Dataset::new(name, root)?, self.plans))
+        Ok(Built { dataset: Dataset::new(name, root)?, plans: self.plans, unfilled: self.unfilled })
     }
 }
 

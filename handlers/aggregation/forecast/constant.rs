@@ -9,7 +9,7 @@ use super::{
     gather::{Collection, keys},
     inventory::Key,
 };
-use crate::aggregation::Known;
+use crate::aggregation::{Known, variables::Agreed};
 
 /// Who has the values of a variable that does not depend on time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Constant {
 pub(super) fn constant(
     collection: &Collection,
     name: &FullName,
-    may_use: &dyn Fn(usize) -> bool,
+    agreed: &Agreed,
     runs: &BTreeSet<Moment>,
 ) -> Option<Constant> {
     let mut identities: HashMap<usize, u128> = HashMap::new();
@@ -36,14 +36,14 @@ pub(super) fn constant(
     // Later-named members over earlier ones, as for what depends on time.
     for &member in collection.by_name() {
         let Some(described) = collection.members.get(member) else { continue };
-        if !may_use(member)
-            || described.member.dataset.variable(name).is_none()
-            || described.said.contains(name)
-        {
+        if described.member.dataset.variable(name).is_none() || described.said.contains(name) {
             continue;
         }
         with.push(member);
-        let identity = identity(described.member.known.get(name), member);
+        let mut identity = identity(described.member.known.get(name), member);
+        if let Some(conversion) = agreed.conversions.get(&described.kind) {
+            identity ^= xxh3_128(format!("{conversion:?}").as_bytes());
+        }
         identities.insert(member, identity);
         let own: BTreeSet<Moment> = keys(described).map(|key| key.run).filter(|r| runs.contains(r)).collect();
         for run in own {

@@ -32,8 +32,10 @@ pub(super) struct Described {
     pub(super) axes: Vec<TimeAxis>,
     /// Variables that say when; views have their own in their place.
     pub(super) said: HashSet<FullName>,
+    /// Members of one kind are described alike.
+    pub(super) kind: usize,
     /// What has values for the one time of a member that has no dimension for it.
-    scalar_data: HashSet<FullName>,
+    pub(super) scalar_data: HashSet<FullName>,
 }
 
 /// A time axis of a member.
@@ -240,6 +242,7 @@ fn one(member: &Member) -> Result<Described, String> {
         calendar,
         axes,
         said,
+        kind: 0,
         scalar_data: scalar_data.unwrap_or_default(),
     })
 }

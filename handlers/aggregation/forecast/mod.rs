@@ -23,23 +23,22 @@ use std::{
 };
 
 use cdm::{
-    Error, Result, Version,
+    Error, Result,
     coordinates::{calendar::Calendar, date::Moment},
 };
-
-use xxhash_rust::xxh3::Xxh3;
 
 pub use self::described::Needs;
 pub use self::names::{ListedView, parse as parse_view, path as view_path, views};
 use self::{
-    agree::{agreed, fitting},
+    agree::fitting,
+    build::{Built, build},
     clock::Clock,
     described::{Described, describe},
     gather::{Collection, keys},
     layout::{Names, layout},
     names::written,
 };
-use super::{Assembled, Combined, Member, Note, NoteKind};
+use super::{Assembled, Combined, Member, Note, NoteKind, combine::version_of};
 use crate::ncml::document::{Aggregation, ForecastView};
 
 /// A view of the collection that `members` are.
@@ -65,30 +64,19 @@ pub fn combine(
     let bounds = collection.axes.iter().flat_map(|axis| axis.bounds.values()).flatten().flatten().copied();
     let clock = first.and_then(|first| Clock::new(first, collection.calendar, times.chain(bounds)));
     let clock = clock.ok_or_else(|| Error::internal("a time without units"))?;
-    let (dataset, plans) = build::build(name, &collection, &agreed, &layout, names, clock)?;
-    let version = version(aggregation, view, members);
+    let Built { dataset, plans, unfilled } = build(name, &collection, &agreed, &layout, names, clock)?;
+    notes.extend(unfilled.into_iter().map(|name| Note {
+        member: None,
+        kind: NoteKind::LeftOut,
+        message: format!("{name} is left out: some of it is missing, and its type has no fill value"),
+    }));
+    let version = version_of(aggregation, members);
     let members: Arc<[Member]> = collection.members.into_iter().map(|described| described.member).collect();
     let source = Assembled::new(dataset, version, members, plans)?;
     Ok(Combined { source: Arc::new(source), notes })
 }
 
-/// What the dataset follows from: the view, and the members with what is said for them.
-fn version(aggregation: &Aggregation, view: &ForecastView, members: &[Member]) -> Version {
-    let mut hash = Xxh3::new();
-    let mut add = |text: &str| {
-        hash.update(&(text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    };
-    add(&format!("{view:?} {:?}", aggregation.dimension));
-    for member in members {
-        for text in [&*member.name, &*member.version, member.coord_value.as_deref().unwrap_or_default()] {
-            add(text);
-        }
-    }
-    Version { identity: format!("{:032x}", hash.digest128()).into(), modified: None }
-}
-
-type AgreedByName = HashMap<cdm::FullName, agree::Agreed>;
+type AgreedByName = HashMap<cdm::FullName, super::variables::Agreed>;
 
 /// The members that can be one collection, side by side; a note for each that cannot.
 fn collect(members: &[Member], notes: &mut Vec<Note>) -> Result<(Collection, AgreedByName)> {
@@ -113,7 +101,7 @@ fn collect(members: &[Member], notes: &mut Vec<Note>) -> Result<(Collection, Agr
         }
         agrees
     });
-    let described = fitting(described, notes);
+    let (described, agreed) = fitting(described, notes)?;
     if described.iter().flat_map(keys).next().is_none() {
         let why = match (members.len(), notes.first()) {
             (0, _) | (_, None) => "it has no members".into(),
@@ -124,9 +112,7 @@ fn collect(members: &[Member], notes: &mut Vec<Note>) -> Result<(Collection, Agr
         };
         return Err(Error::not_found(format!("the forecast collection is empty: {why}")));
     }
-    let collection = Collection::new(described, calendar);
-    let agreed = agreed(&collection);
-    Ok((collection, agreed))
+    Ok((Collection::new(described, calendar), agreed))
 }
 
 /// Whether the times of a member are written alike in `calendar`.

@@ -275,7 +275,7 @@ macro_rules! collections {
         }
     )*};
 }
-collections!(runs, single, steps, leads, many, scalars, days);
+collections!(runs, single, steps, leads, many, scalars, mixed, days);
 
 fn notes(combined: &Combined) -> Vec<(Option<&str>, NoteKind, &str)> {
     combined.notes.iter().map(|n| (n.member.as_deref(), n.kind, n.message.as_str())).collect()
@@ -303,6 +303,16 @@ async fn duplicates_gaps_and_what_is_left_out_are_noted() {
     assert_eq!(message, "left out: its calendar is standard and that of the other members 360_day");
     let time = days.source.dataset().require(&full("time")).unwrap();
     assert_eq!(time.attributes.text("calendar").as_deref(), Some("360_day"));
+}
+
+#[tokio::test]
+async fn what_is_converted_is_noted() {
+    let mixed = view_of(&ForecastView::TwoTime, &members("mixed").await).unwrap();
+    let found = notes(&mixed);
+    assert!(found.iter().all(|(_, kind, _)| *kind == NoteKind::Converted), "{found:?}");
+    assert!(found.iter().any(|(_, _, message)| message.starts_with("/wind: unpacked")), "{found:?}");
+    let wind = mixed.source.dataset().require(&full("wind")).unwrap();
+    assert!(wind.attributes.get("scale_factor").is_none());
 }
 
 #[tokio::test]
@@ -352,14 +362,20 @@ async fn a_member_on_another_grid_or_in_other_units_is_left_out() {
     known.insert(full("x"), Known::Values(cdm::fixed_block!([1_f32, 2.0, 3.0])));
     all[2].known = Arc::new(known);
     let combined = view_of(&ForecastView::TwoTime, &all).unwrap();
-    let found = notes(&combined);
-    assert!(
-        matches!(found[0], (Some("model_06.nc"), NoteKind::LeftOut, m) if m.contains("degC") && m.contains("/t2m")),
-        "{found:?}"
-    );
-    assert!(
-        matches!(found[1], (Some("model_12.nc"), NoteKind::LeftOut, m) if m.contains("coordinate /x")),
-        "{found:?}"
+    assert_eq!(
+        notes(&combined),
+        [
+            (
+                Some("model_12.nc"),
+                NoteKind::LeftOut,
+                "left out: /x differs from model_00.nc: value 0 is 1 here and 0 there"
+            ),
+            (
+                Some("model_06.nc"),
+                NoteKind::LeftOut,
+                "left out: /t2m has units \"degC\" where the others have units \"K\""
+            ),
+        ]
     );
     assert_eq!(combined.source.dataset().require(&full("t2m")).unwrap().shape()[0], 2);
 }
