@@ -11,7 +11,7 @@ what=${1:-all}
 # command -> Debian package that brings it
 declare -A packages=([ncdump]=netcdf-bin [curl]=curl [cc]=gcc)
 if [ "$what" = all ]; then
-    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl)
+    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl [chromium]=chromium [node]=nodejs [npm]=npm)
 fi
 
 as_root() {
@@ -66,5 +66,16 @@ if [ "$what" = all ]; then
     environment venv-1.6.5 requirements-1.6.5.txt
     environment venv-1.7.2 requirements-1.7.2.txt
     environment venv-stores requirements-stores.txt
+fi
+if [ "$what" = all ]; then
+    # What drives the browser, and the rules of accessibility it is judged by.
+    wanted="playwright-core@1.65.1 axe-core@4.14.1"
+    if [ "$(cat .work/npm/stamp 2>/dev/null)" != "$wanted" ]; then
+        echo "installing $wanted"
+        mkdir -p .work/npm
+        # shellcheck disable=SC2086 # one word per package
+        npm install --prefix .work/npm --no-fund --no-audit --save-exact --silent $wanted
+        echo "$wanted" >.work/npm/stamp
+    fi
 fi
 echo "clients are ready"

@@ -101,6 +101,12 @@ fn query(
     if choice.is_everything() {
         return Ok(None);
     }
+    if protocol == Protocol::Dap4
+        && choice.variables.is_empty()
+        && let Some(parts) = shared(choice, access)
+    {
+        return Ok(Some(format!("dap4.ce={parts}")));
+    }
     let variables = match protocol {
         Protocol::Dap4 => choice.with_coordinates(dataset),
         // A DAP2 Grid brings its coordinates.
@@ -122,6 +128,18 @@ fn query(
         Protocol::Dap4 => format!("dap4.ce={}", all.join(";")),
         Protocol::Dap2 => all.join(","),
     }))
+}
+
+/// Parts of shared dimensions, which are those of every variable that has them; `None` when an axis has no name.
+fn shared(choice: &Choice, access: &dyn Access) -> Option<String> {
+    let all = choice.axes.iter().filter_map(|axis| Some((axis, choice.parts.get(&axis.key)?)));
+    let texts = all.map(|(axis, part)| {
+        let name = axis.dimension.as_ref()?;
+        let spelled = access.spelled(Protocol::Dap4, name).ok()?;
+        let last = part.last().unwrap_or(part.start);
+        Some(format!("{}=%5B{}:{}:{last}%5D", spelled.name, part.start, part.step))
+    });
+    Some(texts.collect::<Option<Vec<_>>>()?.join(";"))
 }
 
 fn projection(

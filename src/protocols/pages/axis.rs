@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cdm::{
     Dataset, Dimension, Error, FullName, Result, Selection, Slice, Source, Value, Variable,
-    coordinates::{date::Moment, time::TimeUnits},
+    coordinates::{axes, date::Moment, ranges, time::TimeUnits},
     values,
 };
 use futures::StreamExt;
@@ -22,6 +22,8 @@ pub(super) struct Axis {
     pub(super) key: String,
     /// For people: short.
     pub(super) name: String,
+    /// Its dimension, if that has a name.
+    pub(super) dimension: Option<FullName>,
     /// More than one.
     pub(super) size: u64,
     /// The variable with a value for each index.
@@ -39,7 +41,7 @@ impl Axis {
             .filter(|name| dataset.variable(name).is_some_and(|v| v.dimensions.len() == 1 && has_numbers(v)));
         let units = coordinate.as_ref().and_then(|c| dataset.variable(c)?.attributes.text("units"));
         let units = units.map(|u| u.trim().to_owned()).unwrap_or_default();
-        Self { key, name, size: dimension.size, coordinate, units }
+        Self { key, name, dimension: dimension.name.clone(), size: dimension.size, coordinate, units }
     }
 }
 
@@ -59,11 +61,10 @@ enum Scale {
 
 impl Scale {
     fn of(variable: &Variable) -> Self {
-        let units = variable.attributes.text("units").unwrap_or_default();
-        let east = ["degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE", "degreesE"];
-        if east.contains(&units.trim()) {
+        if axes::axis(variable) == Some(axes::Axis::Longitude) {
             return Self::Longitude;
         }
+        let units = variable.attributes.text("units").unwrap_or_default();
         let calendar = variable.attributes.text("calendar").unwrap_or_default();
         TimeUnits::parse(&units, &calendar).map_or(Self::Number, Self::Time)
     }
@@ -134,51 +135,28 @@ impl Coordinate {
         let scale = self.scale;
         let from = from.map(|text| scale.parse(text, End::First)).transpose()?;
         let to = to.map(|text| scale.parse(text, End::Last)).transpose()?;
-        let (low, high) = match (from, to) {
-            (Some(a), Some(b)) if a > b => (b, a),
-            (a, b) => (a.unwrap_or(f64::NEG_INFINITY), b.unwrap_or(f64::INFINITY)),
+        let found = match (from, to) {
+            (Some(west), Some(east)) if scale == Scale::Longitude => {
+                ranges::between_longitudes(&self.values, west, east)
+            }
+            (Some(a), Some(b)) => ranges::between(&self.values, a.min(b), a.max(b)),
+            (a, b) => ranges::between(&self.values, a.unwrap_or(f64::MIN), b.unwrap_or(f64::MAX)),
         };
-        self.span(low, high).map_err(|what| {
-            let ends = [self.values.first(), self.values.last()].map(|v| v.map(|v| scale.text(*v)));
-            let [first, last] = ends.map(Option::unwrap_or_default);
-            let units = if matches!(scale, Scale::Time(_)) { "" } else { axis.units.as_str() };
-            Error::bad_request(
-                format!("{what}; the axis goes from {first} to {last} {units}").trim_end().to_owned(),
-            )
-        })
+        match found?.as_slice() {
+            [one] => Ok((one.start, one.last().unwrap_or(one.start))),
+            [] => Err(self.nothing(axis)),
+            _ => Err(Error::bad_request(
+                "this way the values go on over the end of the axis; ask for its two parts one after the other",
+            )),
+        }
     }
 
-    fn span(&self, low: f64, high: f64) -> Result<(u64, u64), &'static str> {
-        let goes_round = self.scale == Scale::Longitude && (high - low).is_finite();
-        if goes_round && high - low >= 360.0 {
-            return Ok((0, self.values.len() as u64 - 1));
-        }
-        let turns: &[f64] = if goes_round { &[0.0, 360.0, -360.0] } else { &[0.0] };
-        let mut found = Vec::new();
-        for turn in turns {
-            let mut inside = self
-                .values
-                .iter()
-                .enumerate()
-                .filter(|(_, v)| (low + turn..=high + turn).contains(v))
-                .map(|(i, _)| i as u64);
-            if let Some(first) = inside.next() {
-                let mut last = first;
-                for index in inside {
-                    if index != last + 1 {
-                        return Err("the values do not rise or fall throughout; ask for indices");
-                    }
-                    last = index;
-                }
-                found.push((first, last));
-            }
-        }
-        found.dedup();
-        match found.as_slice() {
-            [] => Err("no value lies between"),
-            [one] => Ok(*one),
-            _ => Err("the span crosses the end of the axis; ask for its two parts one after the other"),
-        }
+    fn nothing(&self, axis: &Axis) -> Error {
+        let ends = [self.values.first(), self.values.last()].map(|v| v.map(|v| self.scale.text(*v)));
+        let [first, last] = ends.map(Option::unwrap_or_default);
+        let units = if matches!(self.scale, Scale::Time(_)) { "" } else { axis.units.as_str() };
+        let message = format!("no value lies between; the axis goes from {first} to {last} {units}");
+        Error::bad_request(message.trim_end().to_owned())
     }
 }
 
@@ -245,22 +223,41 @@ fn decimal(value: &Value<'_>) -> f64 {
 mod tests {
     use super::*;
 
-    fn check(scale: Scale, values: &[f64], span: (f64, f64), expect: Result<(u64, u64), &str>) {
+    fn check(
+        scale: Scale,
+        values: &[f64],
+        span: (&'static str, &'static str),
+        expect: Result<(u64, u64), &str>,
+    ) {
         let coordinate = Coordinate { scale, values: values.to_vec() };
-        let found = coordinate.span(span.0, span.1);
-        assert_eq!(found.map_err(|e| &e[..11]), expect.map_err(|e| &e[..11]), "{values:?} {span:?}");
+        let axis = Axis {
+            key: "/x".to_owned(),
+            name: "x".to_owned(),
+            dimension: None,
+            size: values.len() as u64,
+            coordinate: None,
+            units: "K".to_owned(),
+        };
+        let end = |text| Some(text).filter(|t: &&str| !t.is_empty());
+        match (coordinate.indices(&axis, (end(span.0), end(span.1))), expect) {
+            (Ok(found), Ok(expect)) => assert_eq!(found, expect, "{span:?}"),
+            (Err(e), Err(expect)) => assert!(e.message().contains(expect), "{e} for {span:?}"),
+            (found, expect) => assert!(found.is_err() && expect.is_err(), "{found:?} for {span:?}"),
+        }
     }
 
     #[test]
     fn spans_of_values_are_ranges_of_indices() {
         let (up, down) = ([0.0, 10.0, 20.0, 30.0], [30.0, 20.0, 10.0, 0.0]);
-        check(Scale::Number, &up, (10.0, 20.0), Ok((1, 2)));
-        check(Scale::Number, &up, (9.0, 29.0), Ok((1, 2)));
-        check(Scale::Number, &down, (9.0, 29.0), Ok((1, 2)));
-        check(Scale::Number, &up, (f64::NEG_INFINITY, 5.0), Ok((0, 0)));
-        check(Scale::Number, &up, (11.0, 19.0), Err("no value lies between"));
-        check(Scale::Number, &[0.0, 9.0, 1.0, 9.0], (8.0, 9.0), Err("the values do not rise"));
-        check(Scale::Number, &[f64::NAN, 1.0], (0.0, 9.0), Ok((1, 1)));
+        check(Scale::Number, &up, ("10", "20"), Ok((1, 2)));
+        check(Scale::Number, &up, ("29", "9"), Ok((1, 2)));
+        check(Scale::Number, &down, ("9", "29"), Ok((1, 2)));
+        check(Scale::Number, &up, ("", "5"), Ok((0, 0)));
+        check(Scale::Number, &up, ("11", "19"), Err("no value lies between; the axis goes from 0 to 30 K"));
+        check(Scale::Number, &[0.0, 9.0, 1.0], ("8", ""), Err("one direction"));
+        check(Scale::Number, &up, ("nan", ""), Err("not a number"));
+        check(Scale::Longitude, &[0.0, 90.0, 180.0, 270.0], ("-100", "-80"), Ok((3, 3)));
+        check(Scale::Longitude, &[0.0, 90.0, 180.0, 270.0], ("-100", "100"), Err("over the end"));
     }
 
     #[test]
@@ -268,30 +265,12 @@ mod tests {
         let units = TimeUnits::parse("days since 2000-01-01", "noleap").unwrap();
         let scale = Scale::Time(units);
         assert_eq!(scale.text(59.25), "2000-03-01T06:00:00Z");
-        assert_eq!(scale.parse("2000-03-01T12:00", End::Last).unwrap().to_string(), "59.5");
-        assert_eq!(scale.parse("2000-03-01", End::First).unwrap().to_string(), "59");
+        assert_eq!(scale.text(59.0), "2000-03-01");
         // A day as the end is that whole day.
-        check(
-            scale,
-            &[58.0, 59.0, 59.5, 60.0],
-            (59.0, scale.parse("2000-03-01", End::Last).unwrap()),
-            Ok((1, 2)),
-        );
-        assert!(scale.parse("2000-02-29", End::First).is_err(), "the calendar has no such day");
-        assert!(scale.parse("yesterday", End::First).is_err());
-    }
-
-    #[test]
-    fn longitudes_go_round() {
-        let (whole, signed) = ([0.0, 90.0, 180.0, 270.0], [-180.0, -90.0, 0.0, 90.0]);
-        check(Scale::Longitude, &whole, (-100.0, -80.0), Ok((3, 3)));
-        check(Scale::Longitude, &signed, (260.0, 280.0), Ok((1, 1)));
-        check(Scale::Longitude, &whole, (-100.0, 100.0), Err("the span crosses"));
-        check(Scale::Longitude, &whole, (-180.0, 180.0), Ok((0, 3)));
-        check(Scale::Longitude, &signed, (-200.0, 100.0), Ok((0, 3)));
-        check(Scale::Longitude, &whole, (-100.0, f64::INFINITY), Ok((0, 3)));
-        check(Scale::Longitude, &signed, (-180.0, 180.0), Ok((0, 3)));
-        check(Scale::Longitude, &whole, (-360.0, 360.0), Ok((0, 3)));
-        check(Scale::Number, &whole, (-100.0, -80.0), Err("no value lies between"));
+        check(scale, &[58.0, 59.0, 59.5, 60.0], ("2000-03-01", "2000-03-01"), Ok((1, 2)));
+        check(scale, &[58.0, 59.0, 59.5, 60.0], ("2000-03-01T12:00", ""), Ok((2, 3)));
+        check(scale, &[58.0], ("2000-02-29", ""), Err("has no day"));
+        check(scale, &[58.0], ("yesterday", ""), Err("not a date"));
+        check(scale, &[58.0, 59.0], ("2001", ""), Err("the axis goes from 2000-02-28 to 2000-03-01"));
     }
 }

@@ -113,6 +113,11 @@ impl<'a> Shown<'a> {
             one("Zarr", format!("{origin}/zarr/{path}/zarr.json"), "the dataset as a Zarr store"),
             one("kerchunk", format!("{base}.kerchunk.json"), "where the chunks are stored"),
             one("DMR++", format!("{base}.dmrpp"), "where the chunks are stored"),
+            one(
+                "THREDDS",
+                format!("{origin}/catalog/catalog.xml?dataset={path}"),
+                "the dataset in a catalog",
+            ),
             one("JSON", format!("{base}.json"), "this page for programs"),
         ];
         if self.is_file {

@@ -166,8 +166,7 @@ fn searched(entry: &Entry) -> String {
 
 /// What is known of a dataset without opening it.
 fn summary_of(entry: &Entry) -> Option<&Summary> {
-    let _ = entry;
-    None
+    entry.summary.as_deref()
 }
 
 /// A link with the text it shows.

@@ -1,6 +1,12 @@
 //! schema.org descriptions for search engines: a data block in a page, which no browser executes.
 
-use cdm::{Dataset, coordinates::summary::Summary};
+use cdm::{
+    Dataset,
+    coordinates::{
+        axes::{Role, Roles},
+        summary::Summary,
+    },
+};
 use serde_json::{Value as Json, json};
 
 use super::Site;
@@ -111,10 +117,9 @@ fn creator(facts: &Facts<'_>) -> Option<Json> {
 }
 
 fn variables(facts: &Facts<'_>) -> Vec<Json> {
-    let all = facts.dataset.variables().filter(|(name, variable)| {
-        // Coordinates measure nothing.
-        !variable.dimensions.iter().any(|d| d.name.as_ref() == Some(name))
-    });
+    // Coordinates measure nothing.
+    let roles = Roles::of(facts.dataset);
+    let all = facts.dataset.variables().filter(|(name, _)| roles.role(name) == Role::Data);
     let one = |(name, variable): (cdm::FullName, &cdm::Variable)| {
         let mut said = json!({ "@type": "PropertyValue", "name": name.as_str().trim_start_matches('/') });
         for (key, attribute) in [("description", "long_name"), ("unitText", "units")] {

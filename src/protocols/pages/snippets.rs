@@ -1,6 +1,9 @@
 //! Lines to copy: how common tools read the dataset, or what was chosen of it. Each runs as it stands.
 
-use cdm::{Dataset, FullName, Slice, Variable};
+use cdm::{
+    Dataset, FullName, Slice, Variable,
+    coordinates::axes::{Role, Roles},
+};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use super::{access::Address, form::Choice};
@@ -62,14 +65,14 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Snippet> {
         },
         Snippet {
             title: "pydap",
-            code: named.iter().fold(
-                format!("from pydap.client import open_url\nds = open_url(\"{base}\", protocol=\"dap4\")"),
-                |code, (name, variable)| {
-                    let index = subject.index(name, variable);
-                    let path = if name.parent().is_root() { name.short() } else { name.as_str() };
-                    format!("{code}\n{} = ds[{}]{index}", word(name.short()), string(path))
-                },
-            ),
+            code: named.iter().fold(pydap(subject, &base), |code, (name, variable)| {
+                let index = subject.index(name, variable);
+                let path = if name.parent().is_root() { name.short() } else { name.as_str() };
+                let read = format!("ds[{}]{index}", string(path));
+                // What pydap gives is no array yet, and knows its shape only as one.
+                let read = if index.is_empty() { read } else { format!("numpy.asarray({read})") };
+                format!("{code}\n{} = {read}", word(name.short()))
+            }),
         },
         Snippet { title: "ncdump", code: format!("ncdump -h \"{base}{}#dap4\"", asked(subject.dap4)) },
         Snippet {
@@ -108,8 +111,10 @@ impl Subject<'_> {
     fn named(&self) -> Vec<(FullName, &Variable)> {
         if self.choice.variables.is_empty() {
             let size = |v: &Variable| v.byte_len().unwrap_or(0);
-            let largest = self.dataset.variables().filter(|(_, v)| v.data_type.is_numeric());
-            return largest.max_by_key(|(_, v)| size(v)).into_iter().collect();
+            let roles = Roles::of(self.dataset);
+            let numbers = self.dataset.variables().filter(|(_, v)| v.data_type.is_numeric());
+            let largest = numbers.max_by_key(|(name, v)| (roles.role(name) == Role::Data, size(v)));
+            return largest.into_iter().collect();
         }
         let all = self.choice.variables.iter().take(MOST_NAMED);
         all.filter_map(|name| Some((name.clone(), self.dataset.variable(name)?))).collect()
@@ -180,6 +185,11 @@ fn xarray(subject: &Subject<'_>, base: &str) -> String {
             subject.selection_in_xarray().unwrap_or_default()
         ),
     }
+}
+
+fn pydap(subject: &Subject<'_>, base: &str) -> String {
+    let numpy = if subject.choice.is_everything() { "" } else { "import numpy\n" };
+    format!("{numpy}from pydap.client import open_url\nds = open_url(\"{base}\", protocol=\"dap4\")")
 }
 
 /// `0:10:2`, the end excluded, as Python counts.

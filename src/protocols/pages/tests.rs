@@ -1,7 +1,11 @@
 //! Pages: links, paging, search, order, escapes.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use cdm::coordinates::summary::{Summary, TimeCoverage, VariableSummary};
 use futures::{StreamExt, executor::block_on};
 
 use super::*;
@@ -113,6 +117,38 @@ fn folders_are_searched_and_sorted() {
     let page = page_of(&listing, "q=d0&sort=size&order=desc");
     assert!(page.contains("aria-sort=\"descending\"") && page.contains("value=\"d0\""));
     assert!(page.contains("3 entries found for \u{201c}d0\u{201d}"), "{page}");
+}
+
+#[test]
+fn what_is_known_of_a_dataset_is_searched_and_shown() {
+    let mut listing = listing("a", 0, 2);
+    let time = TimeCoverage {
+        start: "2000-01-01T00:00:00Z".to_owned(),
+        end: "2000-12-31T00:00:00Z".to_owned(),
+        calendar: "standard".to_owned(),
+        resolution: None,
+        count: 366,
+    };
+    let variable = VariableSummary {
+        name: "tos".to_owned(),
+        long_name: Some("Sea Surface".to_owned()),
+        ..Default::default()
+    };
+    listing.datasets[1].summary = Some(Arc::new(Summary {
+        texts: vec![("title".to_owned(), "Daily <means>".to_owned())],
+        variables: vec![variable],
+        time: Some(time),
+        ..Summary::default()
+    }));
+    for query in ["q=daily", "q=TOS", "q=sea+daily", "q=surface"] {
+        assert_eq!(names(&listing, query), ["d00001.nc"], "{query}");
+    }
+    let page = page_of(&listing, "");
+    for expect in ["Time covered", "2000-01-01 to 2000-12-31", "Daily &#60;means&#62;"] {
+        assert!(page.contains(expect), "{expect} in {page}");
+    }
+    let summary = &json_of(&listing, "q=tos")["datasets"][0]["summary"];
+    assert_eq!((&summary["time"]["count"], &summary["variables"][0]["name"]), (&366.into(), &"tos".into()));
 }
 
 #[test]

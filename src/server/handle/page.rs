@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cdm::{Error, FullName, Result, Source, Version};
+use cdm::{
+    Error, FullName, Result, Source, Version,
+    coordinates::{summarise::summarise, summary::Summary},
+};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Response as HttpResponse};
 
@@ -25,6 +28,9 @@ const MOST_FOLDERS: usize = 10_000;
 const LONGEST_WALK: Duration = Duration::from_secs(8);
 /// Links in file systems may lead around.
 const DEEPEST_FOLDER: usize = 32;
+
+/// A page does not wait longer for what it can do without.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Call<'_> {
     pub(super) fn site(&self) -> pages::Site<'_> {
@@ -54,13 +60,17 @@ impl Call<'_> {
     ) -> Result<Reply> {
         let form = if form == pages::Form::Json { form } else { pages::Form::accepted(self.headers) };
         let is_file = self.live.catalog.stat(&candidate.dataset).await?.size.is_some();
+        let notes = self.live.catalog.notes(&candidate.dataset).await?;
+        // The form's answers do not show it.
+        let is_part = self.query.is_some_and(|query| query.contains("part=request"));
+        let summary = if is_part { None } else { summary_of(&source).await };
         let protocols = Protocols { call: self, request, source: &source, dap2: OnceLock::new() };
         let shown = dap4::view(Arc::clone(&source))?;
         let shown = pages::Shown {
             request,
             source: &shown,
-            summary: None,
-            notes: &[],
+            summary: summary.as_ref(),
+            notes: &notes,
             is_file,
             access: &protocols,
             site: self.site(),
@@ -94,6 +104,18 @@ impl Call<'_> {
         }
         let reply = map.reply().ok_or_else(|| Error::not_found("there is no such sitemap"))?;
         Ok(self.plain(reply).await)
+    }
+}
+
+/// What is known of a dataset's coverage, if that is found out quickly.
+async fn summary_of(source: &Arc<dyn Source>) -> Option<Summary> {
+    match tokio::time::timeout(PATIENCE, summarise(source)).await {
+        Ok(Ok(summary)) => Some(summary),
+        Ok(Err(e)) => {
+            tracing::debug!(error = %e, "a page goes without its dataset's coverage");
+            None
+        }
+        Err(_) => None,
     }
 }
 

@@ -243,7 +243,13 @@ def run_siphon(files, views, server):
 def run_pages(files, server):
     """What a dataset's page tells people to copy works, and so do its links."""
     chosen = [n for n in files if n.endswith(("netcdf4/groups.nc", "netcdf4/names.nc", "E1_north_america.nc"))]
-    return [Outcome("dataset page/DAP4", n, page.findings(server.url(n) + ".html", PYTHON)) for n in chosen]
+    outcomes = [Outcome("dataset page/DAP4", n, page.findings(server.url(n) + ".html", PYTHON)) for n in chosen]
+    # What was chosen in the form is in the lines.
+    part = ".html?v=/air_temperature&v=/height&first./time=2&last./time=11&step./time=3&from./latitude=30&to./latitude=40"
+    for name in (n for n in chosen if n.endswith("E1_north_america.nc")):
+        found = page.findings(server.url(name) + part, PYTHON, page.EXPECTED_PART)
+        outcomes.append(Outcome("dataset page/DAP4", f"{name}, a part", found))
+    return outcomes
 
 
 def run_refusals(files, server):
