@@ -129,7 +129,7 @@ def main():
     sets.daily(folder / "sst_0000.nc", 0)
     time.sleep(QUIET + 0.2)
     config = base / "served.toml"
-    config.write_text(f'[[dataset]]\nname = "sst.joined"\nglob = "sst/*.nc"\njoin = "time"\nquiet = "{QUIET:.0f} s"\n')
+    config.write_text(f'[[dataset]]\nname = "sst.joined"\nglob = "sst/*.nc"\njoin = "time"\n\n[aggregation]\nquiet = "{QUIET:.0f} s"\n')
     server, origin = start(chosen.server, base / "served", config, base / "index")
     stop = threading.Event()
     try:
