@@ -52,10 +52,13 @@ clients() {
     step 120 "one dataset in every container" .work/venv/bin/python tests/conformance/clients/containers.py
     step 120 "reference systems as GDAL reads them from us" .work/venv/bin/python tests/conformance/clients/gdal_crs.py --server "$THALWEG"
     step 300 "thalweg cat against ncdump" .work/venv/bin/python tests/conformance/clients/cat.py "$THALWEG" .work/data .work/corpus
+    step 600 "aggregations against xarray's own joins" .work/venv/bin/python tests/conformance/clients/aggregations.py --server "$THALWEG"
+    step 120 "a set of files that grows while it is read" .work/venv/bin/python tests/conformance/clients/growing.py --server "$THALWEG"
     step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 600 "pages in a browser" node tests/browser/run.mjs "$THALWEG" .work/data .work/screenshots
     step 120 "benchmark of pages runs" .work/venv/bin/python benches/pages.py --server "$THALWEG" --quick
+    step 300 "benchmark of aggregations runs" .work/venv/bin/python benches/aggregation.py --server "$THALWEG" --quick
     step 300 "benchmark runs" .work/venv/bin/python benches/stream.py --quick
     step 300 "benchmark of object stores runs" .work/venv/bin/python benches/stores.py --quick
 }
