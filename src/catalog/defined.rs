@@ -169,7 +169,9 @@ pub(super) async fn status(place: &Place) -> Result<Status> {
 /// The name and the version that `<dataset>@<version>` says.
 pub(super) fn versioned(name: &DatasetName) -> Option<(DatasetName, &str)> {
     let (base, version) = name.as_str().rsplit_once('@')?;
-    let fits = !version.is_empty() && !version.contains('/') && !base.ends_with('/');
+    // Nothing else is one: what follows it is what is asked of it.
+    let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric());
+    let fits = is_version && !base.ends_with('/');
     Some((DatasetName::new(base).ok().filter(|base| fits && !base.is_top())?, version))
 }
 
@@ -231,7 +233,7 @@ mod tests {
         };
         check("a/sst@12ab", Some(("a/sst", "12ab")));
         check("a@b@1", Some(("a@b", "1")));
-        for name in ["sst", "sst@", "a@b/c", "x/@1"] {
+        for name in ["sst", "sst@", "a@b/c", "x/@1", "sst@12ab.dds"] {
             check(name, None);
         }
         assert!(is_document("a/B.NCML") && !is_document("ncml") && !is_document("a.nc"));
