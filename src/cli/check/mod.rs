@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use cdm::Error;
+use cdm::{Error, ErrorKind};
 use clap::Args;
 use handlers::{
     Registry,
@@ -263,6 +263,8 @@ impl Walk<'_> {
         let Ok(place) = self.catalog.place(folder) else { return Ok(()) };
         let (names, unusable) = match names_in(&*place.store, &place.path).await {
             Ok(found) => found,
+            // It was listed: a folder that only datasets of the settings are in.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return sink.tell(advice::of_folder(shown(folder), &error)),
         };
         for (name, is_file) in names {
