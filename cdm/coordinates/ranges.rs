@@ -5,7 +5,7 @@ use crate::{Error, Result, Slice};
 
 /// Distance from an end of a range, in parts of the axis' mean step, within which a value still is inside: 0.1 as
 /// a Float32 is more than 0.1.
-const TOLERANCE: f64 = 1e-3;
+pub const TOLERANCE: f64 = 1e-3;
 
 /// The indices of the values from `low` to `high`, ends included. One slice, or none when no value is inside.
 ///

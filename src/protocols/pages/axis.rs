@@ -80,25 +80,29 @@ impl Scale {
         if f64::from(short).to_bits() == value.to_bits() { short.to_string() } else { value.to_string() }
     }
 
-    /// The value that `text` means as the beginning or the end of a span: a day ends with its last moment.
-    fn parse(self, text: &str, end: End) -> Result<f64> {
-        let Self::Time(units) = self else {
-            return text.parse().ok().filter(|v: &f64| v.is_finite()).ok_or_else(|| {
-                Error::bad_request(format!("\"{text}\" is not a number; a value such as 12.5 is"))
-            });
-        };
-        let moment = Moment::parse(text, units.calendar())?;
-        let is_day = text.len() > 4 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        let last = Moment::new(moment.nanoseconds() + TimeUnits::DAY - 1);
-        Ok(units.value(if is_day && end == End::Last { last.unwrap_or(moment) } else { moment }))
+    /// The value that `text` means.
+    fn parse(self, text: &str) -> Result<f64> {
+        match self {
+            Self::Time(units) => Ok(units.value(Moment::parse(text, units.calendar())?)),
+            Self::Number | Self::Longitude => {
+                text.parse().ok().filter(|v: &f64| v.is_finite()).ok_or_else(|| {
+                    Error::bad_request(format!("\"{text}\" is not a number; a value such as 12.5 is"))
+                })
+            }
+        }
     }
-}
 
-/// An end of a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    First,
-    Last,
+    /// The value that `text` means as the end of a span of `values`: a day ends with its last moment.
+    fn parse_end(self, text: &str, values: &[f64]) -> Result<f64> {
+        let start = self.parse(text)?;
+        let is_day = text.trim_start_matches('-').matches('-').count() == 2
+            && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        let (Self::Time(units), true, [first, .., last]) = (self, is_day, values) else { return Ok(start) };
+        // A range takes in what lies this close behind its end, which the next day's beginning must not.
+        let slack = 2.0 * ranges::TOLERANCE * (last - first).abs() / (values.len() - 1) as f64;
+        let day = TimeUnits::DAY as f64 / units.unit() as f64;
+        Ok(start.max(start + day - slack))
+    }
 }
 
 /// The values along an axis.
@@ -133,8 +137,8 @@ impl Coordinate {
         (from, to): (Option<&str>, Option<&str>),
     ) -> Result<(u64, u64)> {
         let scale = self.scale;
-        let from = from.map(|text| scale.parse(text, End::First)).transpose()?;
-        let to = to.map(|text| scale.parse(text, End::Last)).transpose()?;
+        let from = from.map(|text| scale.parse(text)).transpose()?;
+        let to = to.map(|text| scale.parse_end(text, &self.values)).transpose()?;
         let found = match (from, to) {
             (Some(west), Some(east)) if scale == Scale::Longitude => {
                 ranges::between_longitudes(&self.values, west, east)
