@@ -25,7 +25,7 @@ fn refused(text: &str) -> (ErrorKind, String) {
 
 #[test]
 fn everything_there_is() {
-    let text = r##"<?xml version="1.0" encoding="UTF-8"?>
+    let text = r#"<?xml version="1.0" encoding="UTF-8"?>
 <nc:netcdf xmlns:nc="http://www.unidata.ucar.edu/namespaces/netcdf/ncml-2.2"
     xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="a b" location=" a/b.nc " id="x">
   <nc:explicit/>
@@ -52,7 +52,7 @@ fn everything_there_is() {
   <nc:variable name="ramp"><nc:values start="10" increment="-.5" npts="3"/></nc:variable>
   <nc:variable name="from"><nc:values fromAttribute="v@levels"/></nc:variable>
   <nc:group name="g" orgName="h"><nc:group name="i"><nc:remove name="z" type="variable"/></nc:group></nc:group>
-</nc:netcdf>"##;
+</nc:netcdf>"#;
     let read = parse(text.as_bytes(), "d.ncml").unwrap();
     insta::assert_debug_snapshot!(read);
 }
@@ -60,13 +60,13 @@ fn everything_there_is() {
 #[test]
 fn aggregations() {
     let netcdf = read(
-        r##"<aggregation type="joinExisting" dimName="time" recheckEvery="15 min" timeUnitsChange="true">
+        r#"<aggregation type="joinExisting" dimName="time" recheckEvery="15 min" timeUnitsChange="true">
         <variableAgg name="T"/><cacheVariable name="lat"/>
         <promoteGlobalAttribute name="run" orgName="run_time"/><promoteGlobalAttribute name="id"/>
         <scan location="data/" suffix=".nc" subdirs="false" olderThan="PT5M" regExp=".*x\.nc" dateFormatMark="sst#yyyyMMdd"/>
         <netcdf location="a.nc" ncoords="3" coordValue="1 2 3"/>
         <netcdf section="0:9,0:4"><aggregation type="union"><netcdf location="b.nc"/></aggregation></netcdf>
-        </aggregation>"##,
+        </aggregation>"#,
     );
     let aggregation = netcdf.aggregation.unwrap();
     assert_eq!(aggregation.join, Join::Existing);

@@ -30,6 +30,32 @@ pub(super) const TYPES: [&str; 13] = [
     "opaque",
 ];
 
+/// The word for a type.
+pub(crate) fn type_word(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Int8 => "byte",
+        DataType::UInt8 => "ubyte",
+        DataType::Char => "char",
+        DataType::Int16 => "short",
+        DataType::UInt16 => "ushort",
+        DataType::Int32 => "int",
+        DataType::UInt32 => "uint",
+        DataType::Int64 => "long",
+        DataType::UInt64 => "ulong",
+        DataType::Float32 => "float",
+        DataType::Float64 => "double",
+        DataType::String | DataType::Url => "String",
+        DataType::Opaque(_) => "opaque",
+        DataType::Enum(kind) => match kind.base.fixed_size() {
+            Some(1) => "enum1",
+            Some(2) => "enum2",
+            _ => "enum4",
+        },
+        DataType::Structure(_) => "Structure",
+        DataType::Sequence(_) => "Sequence",
+    }
+}
+
 /// The type of the same width without sign.
 pub(super) fn unsigned(data_type: DataType) -> DataType {
     match data_type {
@@ -127,7 +153,7 @@ pub(crate) fn closest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), *k))
-        .filter(|(distance, k)| *distance <= (k.len() / 3).max(1))
+        .filter(|(distance, k)| *distance <= (k.len() / 3).max(1) && *distance < k.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)
 }
