@@ -52,6 +52,8 @@ pub struct Registry {
     engine: Arc<Engine>,
     references: Arc<AllowList>,
     collections: Held,
+    /// The names of the documents that led here, outermost first.
+    trail: Arc<[Arc<str>]>,
 }
 
 /// The aggregations, which hold registries themselves: those hold nothing in turn.
@@ -60,6 +62,9 @@ enum Held {
     Strong(Arc<Collections>),
     Weak(Weak<Collections>),
 }
+
+/// Documents that may lead to one another.
+const MOST_DEPTH: usize = 8;
 
 impl Registry {
     /// Every format there is.
@@ -75,6 +80,7 @@ impl Registry {
         formats.push(Arc::new(crate::hdf5::Hdf5));
         formats.push(Arc::new(crate::geotiff::GeoTiff));
         formats.push(Arc::new(crate::references::DmrPp));
+        formats.push(Arc::new(crate::ncml::NcMl));
         formats.push(Arc::new(crate::references::KerchunkJson));
         formats.push(Arc::new(crate::zarr::Zarr));
         formats.push(Arc::new(crate::zarr::ZarrZip));
@@ -84,6 +90,7 @@ impl Registry {
             engine,
             references: Arc::new(AllowList::none()),
             collections: Held::Strong(Arc::default()),
+            trail: Arc::default(),
         }
     }
 
@@ -91,6 +98,22 @@ impl Registry {
     #[must_use]
     pub fn allowing(self, allowed: AllowList) -> Self {
         Self { references: Arc::new(allowed), ..self }
+    }
+
+    /// The same, for what the document `name` leads to.
+    ///
+    /// # Errors
+    /// `Forbidden` when it led here already, or the documents that did are too many.
+    pub(crate) fn following(&self, name: &Arc<str>) -> Result<Self> {
+        if self.trail.contains(name) {
+            return Err(Error::new(ErrorKind::Forbidden, format!("{name} leads to itself")));
+        }
+        if self.trail.len() >= MOST_DEPTH {
+            let message = format!("documents that lead to one another, more than {MOST_DEPTH}");
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        let trail = self.trail.iter().chain([name]).cloned().collect();
+        Ok(Self { trail, ..self.clone() })
     }
 
     /// Where references inside datasets may lead.

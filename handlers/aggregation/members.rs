@@ -405,7 +405,7 @@ impl Survey<'_> {
     async fn defined(&self, file: &MemberFile) -> Result<Member> {
         let (version, source) = match &file.edits {
             Some(definition) if definition.location.is_none() => {
-                let source = collection::open(definition, &file.place, self.registry).await?;
+                let source = crate::ncml::open(definition, &file.place, None, self.registry).await?;
                 (identity(&*source), source)
             }
             _ => file.open(self.registry).await?,

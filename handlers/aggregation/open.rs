@@ -23,10 +23,7 @@ pub async fn open(definition: &Netcdf, place: &Place, registry: &Registry) -> Re
 
 /// `source` with the edits of `definition` over it.
 pub(super) fn edited(source: Arc<dyn Source>, definition: &Netcdf) -> Result<Arc<dyn Source>> {
-    if !has_edits(definition) {
-        return Ok(source);
-    }
-    Err(Error::unsupported(format!("line {}: edits are not applied yet", definition.line)))
+    crate::ncml::apply(source, definition)
 }
 
 /// Whether a definition changes anything of what it is made of.

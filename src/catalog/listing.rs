@@ -10,7 +10,7 @@ use cdm::coordinates::summary::Summary;
 use super::DatasetName;
 
 /// File name endings that make a regular file a dataset.
-pub const DATA_SUFFIXES: [&str; 23] = [
+pub const DATA_SUFFIXES: [&str; 24] = [
     ".nc",
     ".nc3",
     ".nc4",
@@ -26,6 +26,7 @@ pub const DATA_SUFFIXES: [&str; 23] = [
     ".hdf4",
     ".nc5",
     ".dmrpp",
+    ".ncml",
     ".kerchunk",
     ".kerchunk.json",
     ".refs.json",

@@ -8,6 +8,7 @@ mod cat;
 mod check;
 mod config;
 mod ls;
+mod ncml;
 mod serve;
 mod stores;
 
@@ -45,6 +46,8 @@ enum Command {
     Ls(ls::Arguments),
     /// Print a dataset's structure, and the values of variables, as CDL
     Cat(cat::Arguments),
+    /// Print a dataset's structure as NcML
+    Ncml(ncml::Arguments),
     /// Find what cannot be served, or not well, and say what mends it
     Check(check::Arguments),
     /// Write, check and print settings
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Ls(arguments) => ls::run(&arguments),
         Command::Cat(arguments) => cat::run(&arguments),
+        Command::Ncml(arguments) => ncml::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Reload(arguments) => serve::reload(&arguments),

@@ -44,12 +44,22 @@ pub fn apply_as(name: &str, source: Arc<dyn Source>, definition: &Netcdf) -> Res
     if !definition.is_explicit && definition.edits == nothing && source.dataset().name() == name {
         return Ok(source);
     }
+    made(name, source, definition, None)
+}
+
+/// As [`apply_as`], for a document of the given version.
+pub(super) fn made(
+    name: &str,
+    source: Arc<dyn Source>,
+    definition: &Netcdf,
+    document: Option<&Version>,
+) -> Result<Arc<dyn Source>> {
     let (mut root, plans) = tree::edited(name, source.dataset(), definition)?;
     assign_maps(&mut root);
     let dataset = Dataset::new(name, root)?;
     let version = source.version().map(|version| Version {
         identity: format!("{}+{}", version.identity, digest(definition)).into(),
-        modified: version.modified,
+        modified: version.modified.max(document.and_then(|d| d.modified)),
     });
     Ok(Arc::new(Edited { source, dataset, version, plans }))
 }

@@ -53,7 +53,7 @@ fn original() -> Arc<dyn Source> {
     inner.variables = vec![Variable::new("depth", DataType::Float32, vec![dim("/g/n", 2), dim("x", 4)])];
     root.groups = vec![inner];
     let data = [
-        ("/sst", fixed_block!((0..24).map(|i| i as i16).collect::<Vec<_>>())),
+        ("/sst", fixed_block!((0_i16..24).collect::<Vec<_>>())),
         ("/time", fixed_block!([0.5_f64, 1.5])),
         ("/flags", Block::Fixed(vec![1, 200, 255].into())),
         ("/name", Block::Fixed(b"ab\0\0\0hello".to_vec().into())),
