@@ -14,7 +14,7 @@ use cdm::{Dataset, Error, ErrorKind, Result, Source};
 use futures::{StreamExt, stream};
 
 use super::{
-    Member, Note, NoteKind, collection,
+    Member, Note, NoteKind,
     describe::Compared,
     has_edits,
     index::{Entry, Index},

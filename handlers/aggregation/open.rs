@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cdm::{Error, Result, Source};
+use cdm::{Result, Source};
 
 use super::{Combined, Member, collection};
 use crate::{

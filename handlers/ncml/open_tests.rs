@@ -32,7 +32,7 @@ impl Folder {
     async fn open(&self, path: &str) -> cdm::Result<Arc<dyn Source>> {
         let store = Arc::new(LocalRoot::open(self.0.path()).unwrap());
         let place = Place { store, path: path.into(), name: path.into() };
-        let registry = Registry::new(Engine::new(EngineOptions::default()));
+        let registry = Registry::new(Arc::new(Engine::new(EngineOptions::default())));
         registry.find(&place).await?.expect("the file is there").open(&place, &registry).await
     }
 

@@ -2,14 +2,14 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use std::{collections::HashMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write};
 
 use cdm::{Attribute, Block, DataType, Dataset, Dimension, FullName, Group, Value, Variable, values};
 
 use super::{parse::NAMESPACE, words};
 
 /// `dataset` in NcML, with the `values` that are given of its variables.
-pub fn write(dataset: &Dataset, values: &HashMap<FullName, Block>) -> String {
+pub fn write(dataset: &Dataset, values: &BTreeMap<FullName, Block>) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let mut writer = Writer { out: &mut out, values };
     let location = dataset.name();
@@ -29,7 +29,7 @@ pub fn coordinates(dataset: &Dataset) -> impl Iterator<Item = (FullName, &Variab
 
 struct Writer<'w> {
     out: &'w mut String,
-    values: &'w HashMap<FullName, Block>,
+    values: &'w BTreeMap<FullName, Block>,
 }
 
 impl Writer<'_> {
@@ -108,7 +108,7 @@ impl Writer<'_> {
         match &attribute.values {
             Block::Varying { .. } if matches!(attribute.data_type, DataType::String | DataType::Url) => {
                 let texts: Vec<_> = attribute.values.elements().map(String::from_utf8_lossy).collect();
-                let separator = separator(texts.iter().map(|t| &**t));
+                let separator = separator(&texts);
                 let mut attributes = vec![("name", name), ("type", word)];
                 let value = texts.join(&separator);
                 attributes.push(("value", &value));
@@ -180,7 +180,7 @@ impl Writer<'_> {
             }
             _ => return,
         };
-        let separator = separator(texts.iter().map(String::as_str));
+        let separator = separator(&texts);
         self.start(depth, "values", &[("separator", &separator)], ">");
         escape(&texts.join(&separator), self.out);
         self.out.push_str("</values>\n");
@@ -205,10 +205,10 @@ fn axis(dimension: &Dimension) -> String {
 }
 
 /// Something that is in none of `texts`.
-fn separator<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> String {
+fn separator<S: AsRef<str>>(texts: &[S]) -> String {
     let candidates = ["|", "~", ";", "^", "#"].into_iter().map(str::to_owned);
     let longer = (1..).map(|n| format!("|{n}|"));
-    let free = |candidate: &String| !texts.clone().any(|text| text.contains(candidate.as_str()));
+    let free = |candidate: &String| !texts.iter().any(|text| text.as_ref().contains(candidate.as_str()));
     candidates.chain(longer).find(free).unwrap_or_default()
 }
 

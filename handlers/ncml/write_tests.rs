@@ -1,6 +1,6 @@
 //! What is written reads as the same description.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use cdm::{
     Attribute, Block, DataType, Dataset, Dimension, EnumType, FullName, Group, RecordType, Selection,
@@ -66,7 +66,7 @@ async fn it_reads_as_what_was_written() {
         ("/names", Block::varying(["a b", " |"])),
         ("/g/c", Block::Fixed(b"ab\0\0x\0".to_vec().into())),
     ];
-    let given: HashMap<FullName, Block> = given.map(|(name, block)| (FullName::new(name), block)).into();
+    let given: BTreeMap<FullName, Block> = given.map(|(name, block)| (FullName::new(name), block)).into();
     let text = write(&dataset, &given);
     let parsed = parse(text.as_bytes(), "w").unwrap();
     assert!(parsed.remarks.is_empty(), "{:?}", parsed.remarks);

@@ -1,7 +1,7 @@
 //! `thalweg ncml`: one dataset described in NcML, with the values of its coordinates if they are wanted.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
 };
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("{path} is a folder of datasets; name one")));
         };
         let source = catalog.open(&name).await?;
-        let mut values = HashMap::new();
+        let mut values = BTreeMap::new();
         if arguments.values {
             for (name, variable) in coordinates(source.dataset()) {
                 let count = variable.element_count();
