@@ -56,13 +56,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// The dataset of the settings that is called `name`.
-fn configured(name: &Path, config: &Config) -> Option<DatasetName> {
+pub(super) fn configured(name: &Path, config: &Config) -> Option<DatasetName> {
     let named = config.datasets.iter().map(|dataset| &dataset.name);
     named.into_iter().find(|known| name.to_str() == Some(known.as_str())).cloned()
 }
 
 /// All that the settings serve.
-fn of_settings(config: &Config) -> Result<Catalog, Failure> {
+pub(super) fn of_settings(config: &Config) -> Result<Catalog, Failure> {
     let mounted = config.mounts.iter().map(|mount| mount.location.clone());
     let registry = registry(config, &config.roots.iter().cloned().chain(mounted).collect::<Vec<_>>())?;
     let named = |root: &Path| Served::named(root, &registry, &config.remote);
@@ -73,7 +73,7 @@ fn of_settings(config: &Config) -> Result<Catalog, Failure> {
 }
 
 /// One dataset of storage.
-fn alone(file: &Path, config: &Config) -> Result<(Catalog, DatasetName), Failure> {
+pub(super) fn alone(file: &Path, config: &Config) -> Result<(Catalog, DatasetName), Failure> {
     let registry = registry(config, &[file.to_owned()])?;
     let url = file.to_str().filter(|text| is_store_url(text));
     let served = match url {

@@ -10,20 +10,20 @@ use bytes::BytesMut;
 use cdm::{Block, Error, FullName, Selection, Source};
 use clap::Args;
 use futures::StreamExt;
-use handlers::{
-    ncml::{self, write::coordinates},
-    storage::is_store_url,
-};
+use handlers::ncml::{self, write::coordinates};
 
-use super::{Failure, block_on, registry, stores::StoreArguments};
-use crate::catalog::{Catalog, Served};
+use super::{
+    Failure, block_on,
+    cat::{alone, configured, of_settings},
+    stores::StoreArguments,
+};
 
 /// Elements of a coordinate that is written out.
 const MOST_VALUES: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The file, or its URL in an object store
+    /// The file, its URL in an object store, or the name of a dataset of the settings
     file: PathBuf,
     #[command(flatten)]
     stores: StoreArguments,
@@ -35,16 +35,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     block_on(async {
-        let registry = registry(&config, std::slice::from_ref(&arguments.file))?;
-        let url = arguments.file.to_str().filter(|text| is_store_url(text));
-        let served = match url {
-            Some(url) => Served::url(url, true, &config.remote)?,
-            None => Served::path(&arguments.file, &registry)?,
-        };
-        let catalog = Catalog::of(vec![served], 1, registry);
-        let Some(name) = catalog.single() else {
-            let path = arguments.file.display();
-            return Err(Failure::Usage(format!("{path} is a folder of datasets; name one")));
+        let (catalog, name) = match configured(&arguments.file, &config) {
+            Some(name) => (of_settings(&config)?, name),
+            None => alone(&arguments.file, &config)?,
         };
         let source = catalog.open(&name).await?;
         let mut values = BTreeMap::new();

@@ -345,7 +345,7 @@ fn what_does_not_fit_is_refused() {
         ("<variable name='time' orgName='sst'/>", "d.nc:1: two variables are called 'time' in /"),
         (
             "<variable name='t'  type='int'><values fromAttribute='@none'/></variable>",
-            "d.nc:2: variable t: <values>: there is no attribute '@none' to take values from",
+            "d.nc:2: variable t: there is no attribute '@none' to take values from",
         ),
         (
             "<attribute name='a' orgName='nothing'/>",
