@@ -44,6 +44,8 @@ pub struct Config {
     pub datasets: Vec<Configured>,
     /// How those are kept.
     pub collections: CollectionSettings,
+    /// The content folder of a THREDDS data server, whose catalogs are served.
+    pub thredds_content: Option<PathBuf>,
     /// Shown on pages and in catalogs.
     pub title: String,
     /// The URL clients reach this server at, when it is behind a proxy: `https://data.example.org/thalweg`.
@@ -127,6 +129,7 @@ impl Default for Config {
             mounts: Vec::new(),
             datasets: Vec::new(),
             collections: CollectionSettings::default(),
+            thredds_content: None,
             title: "Thalweg data server".to_owned(),
             public_url: None,
             allowed_hosts: Vec::new(),
@@ -196,6 +199,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("aggregation.snapshots_for", collections.snapshots_for, duration),
     setting!("aggregation.first_look", collections.first_look, duration),
     setting!("aggregation.open_members", collections.open_members, number),
+    setting!("thredds.content", thredds_content, path_if_set),
     setting!("title", title, text),
     setting!("public_url", public_url, url),
     setting!("allowed_hosts", allowed_hosts, texts),

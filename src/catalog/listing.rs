@@ -93,11 +93,11 @@ pub struct Entry {
 }
 
 impl Listing {
-    /// Sorts and keeps what is shown.
+    /// Sorts, and leaves out names that are hidden or that no URL may have.
     pub(crate) fn new(folder: DatasetName, mut folders: Vec<Arc<str>>, mut datasets: Vec<Entry>) -> Self {
         let shown = |name: &str| DatasetName::new(name).is_ok_and(|n| n.as_str() == name);
         folders.retain(|name| shown(name));
-        datasets.retain(|entry| shown(&entry.name) && (entry.size.is_none() || is_data_file(&entry.name)));
+        datasets.retain(|entry| shown(&entry.name));
         folders.sort_unstable();
         datasets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self { folder, folders, datasets }
@@ -163,7 +163,7 @@ mod tests {
         let listing = Listing::new(
             DatasetName::top(),
             vec!["z".into(), ".git".into(), "a".into(), "b\nc".into()],
-            vec![entry("b.nc"), entry(".x.nc"), entry("a.nc"), entry("readme.txt"), entry("a\\b.nc")],
+            vec![entry("b.nc"), entry(".x.nc"), entry("a.nc"), entry("a\\b.nc")],
         );
         assert_eq!(listing.folders, ["a".into(), "z".into()]);
         assert_eq!(listing.datasets.iter().map(|e| &*e.name).collect::<Vec<_>>(), ["a.nc", "b.nc"]);

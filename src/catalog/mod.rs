@@ -8,7 +8,9 @@ mod defined;
 mod listing;
 mod name;
 mod root;
+mod rules;
 mod summaries;
+pub mod tds;
 mod tree;
 
 use std::{
@@ -36,6 +38,7 @@ pub use self::{
 use self::{
     defined::{Defined, Definitions},
     root::Root,
+    tds::{Content, Scan},
     tree::Tree,
 };
 
@@ -52,6 +55,7 @@ pub struct Catalog {
     open_datasets: u64,
     started: Instant,
     summaries: Arc<Summaries>,
+    content: Content,
 }
 
 /// A dataset in one version. What a folder holds may change without its mark: a Source that cannot tell
@@ -87,6 +91,7 @@ impl Catalog {
             open_datasets,
             started: Instant::now(),
             summaries: Arc::default(),
+            content: Content::default(),
         }
     }
 
@@ -126,6 +131,42 @@ impl Catalog {
         !root.place(path, name).store.is_remote()
             && (root.stat(path, name, &self.registry).await.is_ok()
                 || self.tree.list(name, &self.registry).await.is_ok())
+    }
+
+    /// The same with the catalogs of a THREDDS content folder, whose places are among those that are served.
+    #[must_use]
+    pub fn with_content(self, content: Content) -> Self {
+        let tree = self.tree.without(content.restricted.clone());
+        let mut made = Self { tree, content, ..self };
+        for defined in std::mem::take(&mut made.content.defined) {
+            let (name, definition) =
+                (defined.name.clone(), Definition::Made(Box::new(defined.definition.clone())));
+            if let Err(e) = made.define(Configured { name, definition }) {
+                made.content.problems.push(defined.refused(&e));
+            }
+        }
+        made
+    }
+
+    /// What a content folder says, if one is served.
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// How a folder is shown that a catalog has scanned, and the path in what is scanned.
+    pub(crate) fn scan_of<'n>(&self, folder: &'n DatasetName) -> Option<(&Arc<Scan>, &'n str)> {
+        let (root, path) = self.tree.root_of(folder)?;
+        Some((root.scan.as_ref()?, path))
+    }
+
+    /// What a content folder has that is not served, or not as it says.
+    pub fn content_problems(&self) -> &[tds::Problem] {
+        &self.content.problems
+    }
+
+    /// Where what no content folder names is: a folder, or a single dataset.
+    pub(crate) fn beside_content(&self) -> impl Iterator<Item = (&DatasetName, bool)> {
+        self.tree.roots().iter().filter(|r| !r.has_rules()).map(|r| (&r.mount, r.is_single()))
     }
 
     /// What a dataset is now, unopened.

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use cdm::{Error, ErrorKind, Result, Version};
@@ -17,7 +17,7 @@ use handlers::{
     storage::{self, EntryKind, FileStatus, LocalRoot, Object, Part, Place, RemoteOptions, Store},
 };
 
-use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder};
+use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder, rules::Rules, tds::Scan};
 
 /// Places opened so far, to tell them apart.
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -32,6 +32,10 @@ pub struct Served {
     single: Option<Arc<str>>,
     /// The path it was given.
     mount: Option<DatasetName>,
+    /// Which of its files are served; `None`: all that look like data.
+    rules: Option<Arc<Rules>>,
+    /// How a catalog says that it is shown.
+    scan: Option<Arc<Scan>>,
     /// What it is called among others without one.
     base: String,
     /// As the user named it.
@@ -102,7 +106,7 @@ impl Served {
         let single = is_single.then(|| Arc::from(base.as_str()));
         let base = if visible { base } else { "data".to_owned() };
         let identity = format!("#{}", COUNT.fetch_add(1, Ordering::Relaxed)).into();
-        Ok(Self { store, identity, single, mount: None, base, shown })
+        Ok(Self { store, identity, single, mount: None, rules: None, scan: None, base, shown })
     }
 
     /// The same under a path of its own, which may have several components: a folder's contents are below it,
@@ -111,6 +115,12 @@ impl Served {
     pub fn at(self, path: DatasetName) -> Self {
         let is_nameless = path.is_top() && self.single.is_some();
         Self { mount: (!is_nameless).then_some(path), ..self }
+    }
+
+    /// The same of which `rules` say what is served, and `scan` how it is shown.
+    #[must_use]
+    pub(super) fn by_rules(self, rules: Rules, scan: Option<Arc<Scan>>) -> Self {
+        Self { rules: Some(Arc::new(rules)), scan, ..self }
     }
 
     /// The path it was given, if it was given one.
@@ -128,8 +138,14 @@ impl Served {
         self.single.is_some()
     }
 
+    /// Whether a catalog says what of it is served.
+    pub(super) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     pub(super) fn into_root(self, mount: DatasetName) -> Root {
-        Root { mount, single: self.single, store: self.store, identity: self.identity, shown: self.shown }
+        let Self { store, identity, single, rules, scan, shown, .. } = self;
+        Root { mount, single, store, identity, rules, scan, shown }
     }
 }
 
@@ -143,6 +159,8 @@ pub(super) struct Root {
     store: Arc<dyn Store>,
     /// As [`Served`]'s.
     pub(super) identity: Arc<str>,
+    rules: Option<Arc<Rules>>,
+    pub(super) scan: Option<Arc<Scan>>,
     shown: String,
 }
 
@@ -181,12 +199,27 @@ impl Root {
         self.single.as_deref().unwrap_or(path)
     }
 
+    /// Whether a catalog says what of it is served.
+    pub(super) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Whether listings pass it over.
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.is_unlisted)
+    }
+
+    /// Whether the dataset at `path`, written at `modified`, is served by the rules.
+    fn accepts(&self, path: &str, modified: Option<SystemTime>) -> bool {
+        self.rules.as_ref().is_none_or(|rules| rules.accepts(path, modified))
+    }
+
     /// Whether the object at `path` may be looked at by its name.
     fn shows_file(&self, path: &str) -> bool {
         match &self.single {
             // Far away, a look at what the name says is a folder would be a request for nothing.
             Some(single) => !(self.store.is_remote() && is_data_folder(single)),
-            None => is_data_file(file_name(path)),
+            None => self.rules.as_ref().map_or_else(|| is_data_file(file_name(path)), |r| r.may_show(path)),
         }
     }
 
@@ -198,13 +231,16 @@ impl Root {
         let recheck = self.store.recheck();
         if self.shows_file(path)
             && let Some(found) = self.store.stat(self.inside(path)).await?
+            && self.accepts(path, found.version.modified)
         {
             return Ok(Status { version: found.version, size: Some(found.size), recheck });
         }
         // Far away, each look costs a request: only names that promise a dataset are looked into.
         if !path.is_empty() && (!self.store.is_remote() || is_data_folder(file_name(self.inside(path)))) {
             let found = registry.mark_of(&self.place(path, name)).await?;
-            if let Some((_, status)) = found {
+            if let Some((_, status)) = found
+                && self.accepts(path, status.version.modified)
+            {
                 return Ok(Status { version: status.version, size: None, recheck });
             }
         }
@@ -217,6 +253,7 @@ impl Root {
             return Err(missing(path));
         }
         let found = self.store.open(self.inside(path), Part::Head(0)).await?;
+        let found = found.filter(|(object, _)| self.accepts(path, object.version.modified));
         let (object, _) = found.ok_or_else(|| missing(path))?;
         Ok(Object { name: name.as_str().into(), ..object })
     }
@@ -243,6 +280,9 @@ impl Root {
         path: &str,
         registry: &Registry,
     ) -> Result<Listing> {
+        if self.is_unlisted() || self.rules.as_ref().is_some_and(|rules| !rules.accepts_folder(path)) {
+            return Err(Error::not_found(format!("there is no folder {folder}")));
+        }
         let entries = self.store.list(path).await;
         let is_missing = |e: &Error| e.kind() == ErrorKind::NotFound && !folder.is_top();
         let missing = || Error::not_found(format!("there is no folder {folder}"));
@@ -271,10 +311,13 @@ impl Root {
         entries: Vec<storage::Entry>,
         registry: &Registry,
     ) -> Result<(Vec<Arc<str>>, Vec<Entry>)> {
-        let mut folders = Vec::new();
-        let mut datasets = Vec::new();
+        let mut folders: Vec<Arc<str>> = Vec::new();
+        let mut datasets: Vec<Entry> = Vec::new();
         for entry in entries {
             let name: Arc<str> = entry.name.into();
+            if matches!(entry.kind, EntryKind::File { .. }) && !self.shows_file(&storage::join(path, &name)) {
+                continue;
+            }
             match entry.kind {
                 EntryKind::File { size, modified } => {
                     datasets.push(Entry { name, size: Some(size), modified, summary: None });
@@ -294,6 +337,10 @@ impl Root {
                     }
                 }
             }
+        }
+        if let Some(rules) = &self.rules {
+            folders.retain(|name| rules.accepts_folder(&storage::join(path, name)));
+            datasets.retain(|entry| rules.accepts(&storage::join(path, &entry.name), entry.modified));
         }
         Ok((folders, datasets))
     }

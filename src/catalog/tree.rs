@@ -13,6 +13,8 @@ use super::{DatasetName, Listing, Served, root::Root};
 #[derive(Debug)]
 pub(super) struct Tree {
     roots: Vec<Root>,
+    /// Names that are not served, nor what is below them.
+    restricted: Vec<DatasetName>,
 }
 
 impl Tree {
@@ -20,7 +22,9 @@ impl Tree {
     pub(super) fn new(served: Vec<Served>) -> Self {
         let mut taken: Vec<DatasetName> = served.iter().filter_map(|s| s.mount().cloned()).collect();
         let unplaced = served.iter().filter(|s| s.mount().is_none()).count();
-        let alone = unplaced == 1 && !taken.iter().any(DatasetName::is_top);
+        // Beside the catalogs of a content folder, which are the top, each has its name.
+        let is_free = !taken.iter().any(DatasetName::is_top) && !served.iter().any(Served::has_rules);
+        let alone = unplaced == 1 && is_free;
         let mut roots = Vec::with_capacity(served.len());
         for place in served {
             let mount = match place.mount() {
@@ -34,7 +38,16 @@ impl Tree {
             };
             roots.push(place.into_root(mount));
         }
-        Self { roots }
+        Self { roots, restricted: Vec::new() }
+    }
+
+    /// The same without what is called by a name of `restricted`, or is below one.
+    pub(super) fn without(self, restricted: Vec<DatasetName>) -> Self {
+        Self { restricted, ..self }
+    }
+
+    fn is_restricted(&self, name: &str) -> bool {
+        self.restricted.iter().any(|restricted| below(restricted, name).is_some())
     }
 
     /// The one dataset, when it is all there is.
@@ -51,6 +64,9 @@ impl Tree {
 
     /// The root that `name` is in and its path there: the root with the longest mount, the first of equals.
     pub(super) fn root_of<'a, 'n>(&'a self, name: &'n DatasetName) -> Option<(&'a Root, &'n str)> {
+        if self.is_restricted(name.as_str()) {
+            return None;
+        }
         let mut found: Option<(&Root, &str)> = None;
         for root in &self.roots {
             let Some(path) = below(&root.mount, name.as_str()) else { continue };
@@ -85,23 +101,34 @@ impl Tree {
     /// What a folder holds: of the root it is in, and what is mounted in it or below it.
     pub(super) async fn list(&self, folder: &DatasetName, registry: &Registry) -> Result<Listing> {
         let mounted = self.mounted_in(folder, registry).await;
-        let is_between = folder.is_top() || self.roots.iter().any(|r| is_above(folder, &r.mount));
+        let is_between = folder.is_top() || self.listed().any(|r| is_above(folder, &r.mount));
         let own = match self.root_of(folder).filter(|(root, _)| !root.is_single()) {
             Some((root, path)) => root.list(folder, path, registry).await,
             None => Err(Error::not_found(format!("there is no folder {folder}"))),
         };
-        let is_root = self.roots.iter().any(|r| r.mount == *folder && !r.is_single());
+        let is_root = self.listed().any(|r| r.mount == *folder && !r.is_single());
         match own {
-            Ok(own) => Ok(merged(own, mounted)),
+            Ok(mut own) => {
+                if !self.restricted.is_empty() {
+                    own.folders.retain(|name| !self.is_restricted(folder.join(name).as_str()));
+                    own.datasets.retain(|entry| !self.is_restricted(folder.join(&entry.name).as_str()));
+                }
+                Ok(merged(own, mounted))
+            }
             Err(e) if e.kind() == ErrorKind::NotFound && is_between && !is_root => Ok(mounted),
             Err(e) => Err(e),
         }
     }
 
+    /// The roots that listings show.
+    fn listed(&self) -> impl Iterator<Item = &Root> {
+        self.roots.iter().filter(|root| !root.is_unlisted() && !self.is_restricted(root.mount.as_str()))
+    }
+
     /// The folders that lead from `folder` to mounts below it, and the single datasets mounted in it.
     async fn mounted_in(&self, folder: &DatasetName, registry: &Registry) -> Listing {
         let mut found = Listing { folder: folder.clone(), folders: Vec::new(), datasets: Vec::new() };
-        for root in &self.roots {
+        for root in self.listed() {
             let Some(path) = below(folder, root.mount.as_str()).filter(|path| !path.is_empty()) else {
                 continue;
             };

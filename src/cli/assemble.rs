@@ -1,13 +1,19 @@
 //! Settings to what they amount to: formats, open places, a catalog. Starting, reloading and checking a
 //! configuration all come through here, so that what passes a check starts, and what starts reloads.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use handlers::{Registry, storage::is_store_url};
 
 use super::{Failure, registry};
 use crate::{
-    catalog::{Catalog, Served},
+    catalog::{
+        Catalog, Served,
+        tds::{self, Content},
+    },
     config::{Config, ConfigError, Inputs, Loaded, Origin},
 };
 
@@ -30,6 +36,15 @@ pub(super) struct Kept {
     /// Object stores by URL, with what is known of their objects. Folders are opened again: another may be
     /// there now, and open datasets of the same one are known by its inode.
     stores: HashMap<PathBuf, Served>,
+    /// Files besides that of the settings that were read.
+    files: Vec<PathBuf>,
+}
+
+impl Kept {
+    /// Files besides that of the settings that say what is served.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
+    }
 }
 
 /// Why settings cannot be used: all of it.
@@ -47,7 +62,7 @@ impl Assembled {
     /// What to do about it.
     pub(super) fn with_something(self) -> Result<Self, Refused> {
         let config = &self.loaded.config;
-        if !config.roots.is_empty() || !config.mounts.is_empty() {
+        if !config.roots.is_empty() || !config.mounts.is_empty() || config.thredds_content.is_some() {
             return Ok(self);
         }
         let message =
@@ -125,10 +140,20 @@ pub(super) fn assemble(
             Err(e) => problems.push(loaded.problem(key, Some(index), e)),
         }
     }
+    let mut content = Content::default();
+    if let Some(folder) = &config.thredds_content {
+        match futures::executor::block_on(tds::read(folder)) {
+            Ok(found) => content = found,
+            Err(e) => problems.push(loaded.problem("thredds.content", None, e)),
+        }
+        places.extend(content.places(&registry, &config.remote));
+    }
     if !problems.is_empty() {
         return Err(Refused { problems, is_understood: true });
     }
-    let mut catalog = Catalog::of(places, config.limits.open_datasets, registry.clone());
+    let files = content.files.clone();
+    let mut catalog =
+        Catalog::of(places, config.limits.open_datasets, registry.clone()).with_content(content);
     for (index, dataset) in config.datasets.iter().enumerate() {
         let name = dataset.name.clone();
         if let Err(e) = catalog.define(dataset.clone()) {
@@ -142,7 +167,7 @@ pub(super) fn assemble(
     if !problems.is_empty() {
         return Err(Refused { problems, is_understood: true });
     }
-    let kept = Kept { config: config.clone(), registry, stores };
+    let kept = Kept { config: config.clone(), registry, stores, files };
     Ok(Assembled { loaded, catalog, kept })
 }
 

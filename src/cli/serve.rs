@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, DatasetName},
-    config::Inputs,
+    config::{Inputs, Stamp},
     server::Server,
 };
 
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// The URL clients use, when the server is behind a proxy
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The content folder of a THREDDS data server, whose catalogs are served
+    #[arg(long, value_name = "FOLDER")]
+    thredds: Option<String>,
     /// Shown on pages and in catalogs
     #[arg(long)]
     title: Option<String>,
@@ -62,6 +65,7 @@ impl Arguments {
             ("listen", &self.listen),
             ("public_url", &self.public_url),
             ("title", &self.title),
+            ("thredds.content", &self.thredds),
             ("log.format", &self.log_format),
             ("log.level", &self.log_level),
             ("limits.drain_delay", &self.drain_delay),
@@ -86,6 +90,7 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
         None => catalog,
     };
     let level = log::start(&config.log)?;
+    tell_content(&catalog);
     let (roots, first) = (catalog.describe().join(", "), first_dataset(&catalog).await);
     let origin = config.public_url.clone();
     // Before the greeting: whoever reads it may send a signal.
@@ -95,6 +100,7 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
     let address = server.address();
     let control = server.control();
     let (asked, reloads) = mpsc::channel(1);
+    let seen = (seen, Stamp::of(kept.files()));
     let reloader = Reloader { inputs, seen, descriptors, control, level, loaded, kept };
     let origin = origin.unwrap_or_else(|| format!("http://{address}"));
     say(format_args!("serving {roots}"));
@@ -122,6 +128,13 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
         () = control::listen(address.port(), asked) => {}
     }
     Ok(())
+}
+
+/// Says in the log what a THREDDS content folder has that is not served.
+fn tell_content(catalog: &Catalog) {
+    for problem in catalog.content_problems() {
+        tracing::warn!(place = %problem.place, "{}: {}", problem.what, problem.consequence);
+    }
 }
 
 fn reach(ip: std::net::IpAddr) -> &'static str {

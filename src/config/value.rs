@@ -136,6 +136,11 @@ impl Value {
         Ok(self.texts()?.into_iter().map(PathBuf::from).collect())
     }
 
+    /// A path; empty for none.
+    pub(super) fn path_if_set(&self) -> Result<Option<PathBuf>, String> {
+        Ok(self.text_if_set()?.map(PathBuf::from))
+    }
+
     pub(super) fn networks(&self) -> Result<Vec<Network>, String> {
         self.texts()?.iter().map(|text| text.parse()).collect()
     }

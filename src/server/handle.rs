@@ -1,5 +1,6 @@
 //! One request: checked, routed, answered.
 
+mod configured;
 mod page;
 
 use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -239,6 +240,9 @@ impl Call<'_> {
     }
 
     async fn catalog(&self, folder: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
+        if let Some(response) = self.configured(folder, format).await? {
+            return Ok(response);
+        }
         let asked = |key: &str| {
             let mut pairs = self.query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
@@ -251,7 +255,11 @@ impl Call<'_> {
             CatalogFormat::Html => return self.folder_page(folder, pages::Form::Html).await,
             CatalogFormat::Json => return self.folder_page(folder, pages::Form::Json).await,
         }
-        let listing = self.live.catalog.list(folder).await?;
+        let mut listing = self.live.catalog.list(folder).await?;
+        if self.live.catalog.scan_of(folder).is_some_and(|(scan, _)| scan.is_decreasing) {
+            listing.folders.reverse();
+            listing.datasets.reverse();
+        }
         let page = asked("page");
         let page = match page.map(str::parse) {
             None => 1,
@@ -269,7 +277,12 @@ impl Call<'_> {
             return Err(Error::not_found(format!("there are {} pages", view.page_count())));
         }
         let reply = match format {
-            CatalogFormat::Xml | CatalogFormat::Html | CatalogFormat::Json => thredds::xml(&view)?,
+            CatalogFormat::Xml | CatalogFormat::Html | CatalogFormat::Json => {
+                match self.live.catalog.scan_of(folder) {
+                    Some((scan, path)) => thredds::scanned(&view, scan, path)?,
+                    None => thredds::xml(&view)?,
+                }
+            }
             CatalogFormat::Latest => {
                 let by = match asked("by") {
                     None | Some("name") => Latest::Name,

@@ -154,11 +154,20 @@ pub fn route(path: &str) -> Result<Route> {
         }
         Some("thredds/catalog.xml") => catalog("catalog.xml"),
         Some("opendap" | "catalog" | "thredds" | "thredds/" | "thredds/catalog.html") => catalog(""),
+        // Catalogs of a content folder are there, too.
+        Some(rest) if rest.strip_prefix("thredds/").is_some_and(is_catalog) => {
+            catalog(rest.trim_start_matches("thredds/"))
+        }
         _ => {
             DatasetName::from_url(path.trim_start_matches('/'))?;
             Err(Error::not_found("there is nothing at this address; datasets are listed at /"))
         }
     }
+}
+
+/// Whether a path may be that of a catalog of its own name.
+fn is_catalog(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, end)| matches!(end, "xml" | "html"))
 }
 
 /// Whether the server knows the method at all.

@@ -4,7 +4,10 @@ use cdm::{Error, ErrorKind};
 use handlers::aggregation::{Note, NoteKind};
 
 use super::{Level, Problem};
-use crate::protocols::status_of;
+use crate::{
+    catalog::{DatasetName, tds},
+    protocols::status_of,
+};
 
 /// A problem of a dataset that is still to be named.
 #[derive(Debug, Clone)]
@@ -58,6 +61,30 @@ pub(super) fn of_note(note: &Note) -> Option<Finding> {
         NoteKind::Converted => return None,
     };
     Some(Finding::warning(what, consequence, fix))
+}
+
+/// What a catalog of a THREDDS content folder has that is not served, or not as it says.
+pub(super) fn of_catalog(problem: &tds::Problem) -> Problem {
+    Problem {
+        level: if problem.is_error { Level::Error } else { Level::Warning },
+        dataset: problem.place.clone(),
+        variable: None,
+        what: problem.what.clone(),
+        consequence: problem.consequence.clone(),
+        fix: problem.fix.clone(),
+    }
+}
+
+/// A dataset that the catalog at `place` names, and that is not there.
+pub(super) fn of_named(place: String, name: &DatasetName, error: &Error) -> Problem {
+    Problem {
+        level: Level::Error,
+        dataset: place,
+        variable: None,
+        what: format!("the urlPath {name} leads nowhere: {}", error.message()),
+        consequence: format!("it is shown, and every request for it fails with {}", status(error)),
+        fix: "correct the urlPath, or the location of the datasetRoot that it begins with".to_owned(),
+    }
 }
 
 /// A dataset that cannot be opened.

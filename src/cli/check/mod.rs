@@ -10,6 +10,7 @@ mod inspect;
 mod overheard;
 
 use std::{
+    collections::HashSet,
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
@@ -27,7 +28,7 @@ use serde::Serialize;
 use self::{inspect::Extent, overheard::Overheard};
 use super::{Failure, block_on, ls, registry, stores::StoreArguments};
 use crate::{
-    catalog::{Catalog, DatasetName, Listing, Served, is_data_file, is_data_folder},
+    catalog::{Catalog, DatasetName, Listing, Served, is_data_file, is_data_folder, tds},
     config::Config,
 };
 
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     path: PathBuf,
     #[command(flatten)]
     stores: StoreArguments,
+    /// The path is the content folder of a THREDDS data server: say what of its catalogs is not served
+    #[arg(long)]
+    thredds: bool,
     /// Read every value, not only the first and the last of each variable
     #[arg(long)]
     deep: bool,
@@ -160,8 +164,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 async fn check(arguments: &Arguments, config: &Config) -> Result<Report, Failure> {
     let registry = registry(config, std::slice::from_ref(&arguments.path))?;
-    let served = Served::named(&arguments.path, &registry, &config.remote)?;
-    let catalog = Catalog::of(vec![served], 1, registry.clone());
+    let catalog = if arguments.thredds {
+        let mut content = tds::read(&arguments.path).await?;
+        let places = content.places(&registry, &config.remote);
+        Catalog::of(places, 1, registry.clone()).with_content(content)
+    } else {
+        let served = Served::named(&arguments.path, &registry, &config.remote)?;
+        Catalog::of(vec![served], 1, registry.clone())
+    };
     let catalog = catalog.with_datasets(&config.datasets);
     if catalog.single().is_none() {
         // A folder that cannot be listed at all was named by mistake.
@@ -176,6 +186,7 @@ async fn check(arguments: &Arguments, config: &Config) -> Result<Report, Failure
         overheard: Overheard::listen(),
     };
     let mut sink = Sink { report: Report::default(), as_text: !arguments.json };
+    walk.content(&mut sink).await?;
     walk.folders(&mut sink).await?;
     Ok(sink.report)
 }
@@ -199,6 +210,24 @@ struct Waiting {
 }
 
 impl Walk<'_> {
+    /// What the catalogs of a content folder say that is not served, and the datasets that they name where no
+    /// listing shows them.
+    async fn content(&self, sink: &mut Sink) -> io::Result<()> {
+        for problem in self.catalog.content_problems() {
+            sink.tell(advice::of_catalog(problem))?;
+        }
+        let mut seen = HashSet::new();
+        for (name, place) in self.catalog.content().named().filter(|(name, _)| seen.insert(*name)) {
+            let folder = name.parent().unwrap_or_else(DatasetName::top);
+            match self.catalog.stat(name).await {
+                Err(error) => sink.tell(advice::of_named(place, name, &error))?,
+                Ok(_) if self.catalog.scan_of(&folder).is_some() => {}
+                Ok(_) => self.dataset(name, sink).await?,
+            }
+        }
+        Ok(())
+    }
+
     /// Every folder, top first, and every dataset in it.
     async fn folders(&self, sink: &mut Sink) -> io::Result<()> {
         let mut waiting = vec![Waiting { folder: DatasetName::top(), above: Vec::new() }];
@@ -257,7 +286,8 @@ impl Walk<'_> {
 
     /// What has the name of data in `folder` and is not shown.
     async fn passed_over(&self, folder: &DatasetName, listing: &Listing, sink: &mut Sink) -> io::Result<()> {
-        if self.catalog.single().is_some() {
+        // What a catalog filters is not shown on purpose.
+        if self.catalog.single().is_some() || self.catalog.scan_of(folder).is_some() {
             return Ok(());
         }
         let Ok(place) = self.catalog.place(folder) else { return Ok(()) };

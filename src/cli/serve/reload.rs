@@ -18,6 +18,7 @@ use super::{
     super::assemble::{Assembled, Kept, Refused, assemble},
     control::{Asked, Outcome},
     log::Level,
+    tell_content,
 };
 use crate::{
     config::{Inputs, Loaded, Stamp},
@@ -31,8 +32,8 @@ const LOOK: Duration = Duration::from_millis(300);
 /// Reads settings again and puts them in force.
 pub(super) struct Reloader {
     pub(super) inputs: Inputs,
-    /// How the file looked before it was read.
-    pub(super) seen: Stamp,
+    /// How the file of settings looked before it was read, and those that it leads to.
+    pub(super) seen: (Stamp, Stamp),
     pub(super) descriptors: u64,
     pub(super) control: Control,
     pub(super) level: Level,
@@ -53,7 +54,7 @@ impl Reloader {
                 Some(()) = hangup.recv() => None,
                 Some(tell) = asked.recv() => Some(tell),
                 _ = looks.tick() => {
-                    let now = stamp(&self.inputs);
+                    let now = (stamp(&self.inputs), Stamp::of(self.kept.files()));
                     if now == self.seen {
                         settling = None;
                         continue;
@@ -66,9 +67,13 @@ impl Reloader {
                 }
             };
             // Taken before the file is read: a change meanwhile shows at the next look.
-            self.seen = stamp(&self.inputs);
+            self.seen = (stamp(&self.inputs), Stamp::of(self.kept.files()));
+            let files = self.kept.files().count();
             settling = None;
             let outcome = self.reload(&started).await;
+            if self.kept.files().count() != files {
+                self.seen.1 = Stamp::of(self.kept.files());
+            }
             if let Some(tell) = waiting {
                 // Whoever asked may have gone.
                 let _ = tell.send(outcome);
@@ -89,6 +94,7 @@ impl Reloader {
             }
         };
         self.level.set(&loaded.config.log.level);
+        tell_content(&catalog);
         self.control.replace(loaded.config.clone(), catalog);
         let waiting = loaded.waiting_for_restart(started);
         let mut text =

@@ -3,13 +3,20 @@
 //! Made from a [`Listing`] alone, so no file is opened; long folders are split into pages of
 //! [`PAGE_LEN`] entries.
 
+mod configured;
 mod metadata;
+mod scanned;
 mod xml;
 
+pub use self::configured::Site;
+pub(crate) use self::configured::path_of;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
-    catalog::{Entry, Listing},
+    catalog::{
+        Entry, Listing,
+        tds::{Document, Node, Scan},
+    },
     protocols::Reply,
 };
 
@@ -84,6 +91,56 @@ pub fn xml(view: &View<'_>) -> cdm::Result<Reply> {
     let text =
         xml::write(view).map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
     Ok(reply(view, "application/xml; charset=utf-8", "xml", text))
+}
+
+/// The catalog of a folder that a `datasetScan` lists, which is at `path` in it.
+///
+/// # Errors
+/// As [`xml()`].
+pub(crate) fn scanned(view: &View<'_>, scan: &Scan, path: &str) -> cdm::Result<Reply> {
+    let text = scanned::write(view, scan, path)
+        .map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
+    Ok(reply(view, "application/xml; charset=utf-8", "xml", text))
+}
+
+/// A catalog of a content folder, and `more` that it does not have; of a dataset's ID, that one alone: `None`
+/// when there is none.
+///
+/// # Errors
+/// As [`xml()`].
+pub(crate) fn configured(
+    catalog: &Document,
+    site: Site<'_>,
+    more: &[Node],
+    id: Option<&str>,
+) -> cdm::Result<Option<Reply>> {
+    let text = configured::write(catalog, site, more, id)
+        .map_err(|e| cdm::Error::internal("writing the catalog failed").with_source(e))?;
+    Ok(text.map(|text| plain("application/xml; charset=utf-8", text)))
+}
+
+/// The same, which is at `path`, as a page.
+///
+/// # Errors
+/// As [`xml()`].
+pub(crate) fn configured_page(
+    catalog: &Document,
+    path: &str,
+    site: Site<'_>,
+    more: &[Node],
+) -> cdm::Result<Reply> {
+    let text = configured::page(catalog, path, site, more)
+        .map_err(|e| cdm::Error::internal("writing the page failed").with_source(e))?;
+    Ok(plain("text/html; charset=utf-8", text))
+}
+
+fn plain(media_type: &'static str, text: String) -> Reply {
+    // All of it is made already: it is its own identity.
+    let identity = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()));
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect();
+    let mut reply = Reply::text(StatusCode::OK, headers, text);
+    reply.identity = Some(identity);
+    reply
 }
 
 /// A catalog of the one dataset `entry` of the folder, which is shown as `name`.

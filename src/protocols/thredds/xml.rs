@@ -7,13 +7,17 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use quick_xml::{
     Writer,
     events::{BytesDecl, Event},
+    writer::ElementWriter,
 };
 
 use super::{
     View,
     metadata::{self, Detail, simple},
 };
-use crate::{catalog::Entry, protocols::text};
+use crate::{
+    catalog::{DatasetName, Entry},
+    protocols::text,
+};
 
 /// Clients join service base and `urlPath` as they are; only what would end or break a URL is encoded.
 const URL_PATH: &AsciiSet = &CONTROLS
@@ -41,7 +45,7 @@ const DOWNLOAD: Service = ("http", "HTTPServer", "/files/");
 pub(super) type Xml = Writer<Vec<u8>>;
 
 /// Datasets in one catalog that everything is said of.
-const FEW: usize = 100;
+pub(super) const FEW: usize = 100;
 
 /// The catalog of a folder.
 pub(super) fn write(view: &View<'_>) -> io::Result<String> {
@@ -65,7 +69,7 @@ pub(super) fn write_one(view: &View<'_>, entry: &Entry, name: &str) -> io::Resul
     })
 }
 
-fn document(name: &str, content: impl FnOnce(&mut Xml) -> io::Result<()>) -> io::Result<String> {
+pub(super) fn document(name: &str, content: impl FnOnce(&mut Xml) -> io::Result<()>) -> io::Result<String> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("catalog")
@@ -77,11 +81,33 @@ fn document(name: &str, content: impl FnOnce(&mut Xml) -> io::Result<()>) -> io:
     String::from_utf8(xml.into_inner()).map_err(io::Error::other)
 }
 
+/// The prefix that a proxy adds, which is part of a service's base: clients take that as a path of the host.
+pub(super) fn prefix_of(origin: &str) -> String {
+    origin.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+}
+
+/// An element with these attributes.
+pub(super) fn open<'w>(
+    xml: &'w mut Xml,
+    name: &'w str,
+    attributes: &[(&str, &str)],
+) -> ElementWriter<'w, Vec<u8>> {
+    xml.create_element(name).with_attributes(attributes.iter().copied())
+}
+
+/// An element with text alone.
+pub(super) fn element_of(xml: &mut Xml, name: &str, text: &str) -> io::Result<()> {
+    simple(xml, name, &[], text)
+}
+
+/// A dataset's name as `urlPath`.
+pub(super) fn url_path(name: &DatasetName) -> String {
+    utf8_percent_encode(name.as_str(), URL_PATH).to_string()
+}
+
 /// `mixed`: a download is not among the services of every dataset.
-fn services(xml: &mut Xml, view: &View<'_>, mixed: bool) -> io::Result<()> {
-    // The prefix that a proxy adds is part of the base: clients take it as a path of the host.
-    let prefix = view.origin.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned());
-    let prefix = prefix.unwrap_or_default();
+pub(super) fn services(xml: &mut Xml, view: &View<'_>, mixed: bool) -> io::Result<()> {
+    let prefix = prefix_of(view.origin);
     let one = |xml: &mut Xml, (name, kind, base): Service| {
         let base = format!("{prefix}{base}");
         xml.create_element("service")
@@ -133,7 +159,7 @@ fn folder(xml: &mut Xml, view: &View<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn reference(xml: &mut Xml, href: &str, title: &str, id: &str) -> io::Result<()> {
+pub(super) fn reference(xml: &mut Xml, href: &str, title: &str, id: &str) -> io::Result<()> {
     xml.create_element("catalogRef")
         .with_attributes([("xlink:href", href), ("xlink:title", title), ("ID", id), ("name", "")])
         .write_empty()?;
@@ -153,7 +179,7 @@ struct Shown<'a> {
 /// InvCatalog's order: what is said of a dataset in any order, then `access`.
 fn dataset(xml: &mut Xml, view: &View<'_>, entry: &Entry, shown: &Shown<'_>) -> io::Result<()> {
     let name = view.listing.folder.join(&entry.name);
-    let url_path = utf8_percent_encode(name.as_str(), URL_PATH).to_string();
+    let url_path = url_path(&name);
     let element = xml.create_element("dataset").with_attributes([
         ("name", shown.name),
         ("ID", name.as_str()),
