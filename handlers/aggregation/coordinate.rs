@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use cdm::{Block, DataType, FullName, Result, Variable, coordinates::time::TimeUnits};
 
 use super::{
-    Member,
+    Member, Note, NoteKind,
     axis::{Axis, Position},
     conversion::Conversion,
     join::{Along, cut, is_own_coordinate},
@@ -27,6 +27,8 @@ pub(super) struct Coordinate {
     blocks: HashMap<usize, Block>,
     /// Members that cannot be used, and why.
     pub(super) left_out: Vec<(usize, String)>,
+    /// What else a user should know.
+    pub(super) note: Option<Note>,
     units: Option<TimeUnits>,
 }
 
@@ -98,7 +100,65 @@ impl Coordinate {
             found.take(member, count, values, &data_type, text);
         }
         found.number(&data_type);
+        if found.units.is_none() && found.blocks.len() > 1 && found.is_the_same_everywhere() {
+            found.order_by_another(name, along, members, kinds, merged);
+        }
         found
+    }
+
+    fn is_the_same_everywhere(&self) -> bool {
+        let mut blocks = self.blocks.values();
+        let first = blocks.next();
+        blocks.all(|block| Some(block) == first)
+    }
+
+    /// The coordinate has the same values in all members, and no units: some models write the time into another
+    /// variable along the dimension. Members are ordered by that, or as they are named if there is none.
+    fn order_by_another(
+        &mut self,
+        name: &FullName,
+        along: &Along,
+        members: &[Member],
+        kinds: &Kinds,
+        merged: &Merged,
+    ) {
+        let mut order = "in the order in which they are named".to_owned();
+        self.positions = None;
+        for (other, agreed) in &merged.variables {
+            let is_along =
+                agreed.variable.dimensions.len() == 1 && along.axis_of(&agreed.variable) == Some(0);
+            let Some(units) = units_of(&agreed.variable).filter(|_| is_along && other != name) else {
+                continue;
+            };
+            let data_type = &agreed.variable.data_type;
+            let lists: Option<Vec<(usize, Vec<Position>)>> = merged
+                .kept
+                .iter()
+                .filter(|member| self.blocks.contains_key(*member))
+                .map(|&member| {
+                    let conversion = agreed.conversions.get(&kinds.of[member]).map(Arc::as_ref);
+                    let block = converted(members[member].values(other)?.clone(), conversion).ok()?;
+                    let same = block.element_count(data_type.fixed_size())
+                        == self.blocks[&member].element_count(self.fixed_size());
+                    same.then(|| (member, positions(data_type, &block)))
+                })
+                .collect();
+            if let Some(lists) = lists {
+                order = format!("in the order of {other}");
+                self.positions = Some(lists);
+                self.units = Some(units);
+                break;
+            }
+        }
+        self.note = Some(Note {
+            member: None,
+            kind: NoteKind::Duplicate,
+            message: format!("{name} has the same values in all members; they are joined {order}"),
+        });
+    }
+
+    fn fixed_size(&self) -> Option<u64> {
+        self.variable.as_ref().and_then(|(_, variable)| variable.data_type.fixed_size())
     }
 
     /// Members have no coordinate: what the definition gives them.
@@ -180,18 +240,8 @@ impl Coordinate {
         if !data_type.is_numeric() {
             return;
         }
-        let is_integer = data_type.is_integer();
-        let mut lists: Vec<(usize, Vec<Position>)> = self
-            .blocks
-            .iter()
-            .map(|(member, block)| {
-                let values = cdm::values(data_type, block).map(|value| match value.as_integer() {
-                    Some(integer) if is_integer => Position::Integer(integer),
-                    _ => Position::Real(value.as_f64().unwrap_or(f64::NAN)),
-                });
-                (*member, values.collect())
-            })
-            .collect();
+        let mut lists: Vec<(usize, Vec<Position>)> =
+            self.blocks.iter().map(|(member, block)| (*member, positions(data_type, block))).collect();
         lists.sort_by_key(|(member, _)| *member);
         self.positions = Some(lists);
     }
@@ -213,6 +263,15 @@ impl Coordinate {
         let pieces: Vec<Block> = pieces.collect::<Option<_>>().ok_or_else(missing)?;
         Ok(Plan::Values(concatenated(&pieces, size.is_some())))
     }
+}
+
+fn positions(data_type: &DataType, block: &Block) -> Vec<Position> {
+    let is_integer = data_type.is_integer();
+    let position = |value: cdm::Value<'_>| match value.as_integer() {
+        Some(integer) if is_integer => Position::Integer(integer),
+        _ => Position::Real(value.as_f64().unwrap_or(f64::NAN)),
+    };
+    cdm::values(data_type, block).map(position).collect()
 }
 
 /// Blocks one after the other.

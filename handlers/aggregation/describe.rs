@@ -81,7 +81,11 @@ pub(super) async fn values_of(source: &dyn Source, compared: &Compared) -> Resul
     let mut known = KnownValues::new();
     for (name, variable) in dataset.variables() {
         let bytes = variable.byte_len().unwrap_or_else(|| variable.element_count().saturating_mul(32));
+        // Some models keep times beside a coordinate that says nothing.
+        let is_time = variable.dimensions.len() == 1
+            && variable.attributes.text("units").is_some_and(|units| units.contains(" since "));
         let is_known = is_coordinate(&name, variable)
+            || is_time
             || variable.dimensions.is_empty()
             || bounds.contains(&*variable.name)
             || needs.values.contains(&name);

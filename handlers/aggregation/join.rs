@@ -171,6 +171,7 @@ fn together(
     let counts: Vec<(usize, u64)> = merged.kept.iter().map(|&m| (m, length(m))).collect();
     let coordinate = Coordinate::of(aggregation, along, coordinate, &members, kinds, &merged, &counts);
     notes.extend(coordinate.left_out.iter().map(|(member, reason)| left_out(&members[*member], reason)));
+    notes.extend(coordinate.note.clone());
     let (axis, values) = placed(&members, &coordinate, &counts, &mut notes);
     if axis.len == 0 && counts.iter().any(|(_, count)| *count > 0) {
         return Err(nothing_left(name, &notes));

@@ -153,6 +153,16 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// The same type, attributes and dimensions, but for the size of joined ones.
+fn is_described_alike(one: &Variable, other: &Variable, joined: &[FullName]) -> bool {
+    one.data_type == other.data_type
+        && one.attributes == other.attributes
+        && one.dimensions.len() == other.dimensions.len()
+        && one.dimensions.iter().zip(&other.dimensions).all(|(a, b)| {
+            a.name == b.name && (a.size == b.size || a.name.as_ref().is_some_and(|n| joined.contains(n)))
+        })
+}
+
 /// All values of a numeric attribute as elements of `data_type`, as far as they are such.
 fn elements(attribute: &Attribute, data_type: &DataType) -> Vec<Bytes> {
     let Some(size) = attribute.data_type.fixed_size().and_then(|n| usize::try_from(n).ok()) else {
@@ -208,8 +218,12 @@ pub(super) fn agree(
     is_missing: bool,
 ) -> Result<(Option<Agreed>, Refused)> {
     let mut refused = Vec::new();
-    let mut stored = having.iter().map(|(kind, variable)| Stored::new(*kind, variable));
-    let Some(first) = stored.next() else { return Ok((None, refused)) };
+    let Some(((first_kind, first), others)) = having.split_first() else { return Ok((None, refused)) };
+    // Most are described as the first one is: what it needs they need.
+    let (alike, others): (Vec<_>, Vec<_>) =
+        others.iter().partition(|(_, v)| is_described_alike(v, first, joined));
+    let first = Stored::new(*first_kind, first);
+    let stored = others.iter().map(|(kind, variable)| Stored::new(*kind, variable));
     let mut kept = Vec::new();
     let mut raw = Some(first.effective.clone());
     let mut unpacked = first.unpacked();
@@ -239,6 +253,8 @@ pub(super) fn agree(
         agreed.fill = first.missing.first().cloned();
         if agreed.fill.is_none() && is_missing {
             agreed.add_default_fill();
+            let kinds = having.iter().map(|(kind, _)| *kind).filter(|k| refused.iter().all(|(r, _)| r != k));
+            agreed.reserve_bytes(kinds)?;
         }
         return Ok((Some(agreed), refused));
     }
@@ -267,6 +283,12 @@ pub(super) fn agree(
     for one in all() {
         agreed.convert(one, &first, is_repacked)?;
     }
+    let of_first = agreed.conversions.get(&first.kind).cloned();
+    let told = agreed.converted.iter().find(|(kind, _)| *kind == first.kind).map(|(_, text)| text.clone());
+    for (kind, _) in alike {
+        agreed.conversions.extend(of_first.clone().map(|conversion| (kind, conversion)));
+        agreed.converted.extend(told.clone().map(|text| (kind, text)));
+    }
     Ok((Some(agreed), refused))
 }
 
@@ -280,6 +302,19 @@ impl Agreed {
             let fill = Attribute::numbers("_FillValue", self.variable.data_type.clone(), fill.clone());
             self.variable.attributes.set(fill);
         }
+    }
+
+    /// Any byte may be a value: one that is taken for the fill value that was added is an error.
+    fn reserve_bytes(&mut self, kinds: impl Iterator<Item = usize>) -> Result<()> {
+        let data_type = &self.variable.data_type;
+        let Some(fill) = self.fill.clone() else { return Ok(()) };
+        if !data_type.is_integer() || is_default(data_type, &fill) {
+            return Ok(());
+        }
+        let same = Conversion::new(data_type.clone(), data_type.clone(), Arithmetic::Same)?;
+        let same = Arc::new(same.with_missing(Vec::new(), fill)?.reserving_fill());
+        self.conversions.extend(kinds.map(|kind| (kind, Arc::clone(&same))));
+        Ok(())
     }
 
     /// Type and attributes of the result.
