@@ -53,6 +53,7 @@ clients() {
     step 120 "reference systems as GDAL reads them from us" .work/venv/bin/python tests/conformance/clients/gdal_crs.py --server "$THALWEG"
     step 300 "thalweg cat against ncdump" .work/venv/bin/python tests/conformance/clients/cat.py "$THALWEG" .work/data .work/corpus
     step 600 "aggregations against xarray's own joins" .work/venv/bin/python tests/conformance/clients/aggregations.py --server "$THALWEG"
+    step 600 "catalogs that siphon crawls" .work/venv/bin/python tests/conformance/clients/siphon_crawl.py --server "$THALWEG"
     step 120 "a set of files that grows while it is read" .work/venv/bin/python tests/conformance/clients/growing.py --server "$THALWEG"
     step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py

@@ -213,11 +213,12 @@ def without_fill(values, attributes):
     return values
 
 
-def start(binary, folder, config, index):
+def start(binary, folder, config, index, served=None):
+    """A server of `folder`, or of what `served` says on its command line, and where it listens."""
     log = folder.parent / "server.log"
     environment = {**os.environ, "THALWEG_INDEX_FOLDER": str(index)}
     with log.open("w") as out:
-        server = subprocess.Popen([binary, "serve", "--config", config, "--listen", "127.0.0.1:0", folder], stderr=out, env=environment)
+        server = subprocess.Popen([binary, "serve", "--config", config, "--listen", "127.0.0.1:0", *(served or [folder])], stderr=out, env=environment)
     for _ in range(300):
         found = re.search(r"listening on (http://127\.0\.0\.1:\d+)/", log.read_text(errors="replace"))
         if found:
