@@ -47,6 +47,8 @@ clients() {
     # Cargo itself says where it put the program: a target directory may be configured.
     THALWEG=$(cargo build --release --quiet --message-format json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
     export THALWEG
+    # What servers keep of what they saw is not the user's.
+    export XDG_CACHE_HOME=$PWD/.work/cache
     step 300 "generate the corpus" .work/venv/bin/python tests/data/make_corpus.py .work/corpus
     step 1200 "real clients" .work/venv/bin/python tests/conformance/clients/run.py
     step 120 "one dataset in every container" .work/venv/bin/python tests/conformance/clients/containers.py

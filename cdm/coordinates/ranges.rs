@@ -32,11 +32,25 @@ pub fn between_longitudes(values: &[f64], west: f64, east: f64) -> Result<Vec<Sl
     let slack = slack(values);
     // A whole turn is everything; else the way from west to east.
     let span = if (east - west).abs() >= 360.0 { 360.0 } else { (east - west).rem_euclid(360.0) };
-    let inside = |v: f64| {
-        let from = (v - west).rem_euclid(360.0);
-        from <= span + slack || from >= 360.0 - slack
+    // Degrees on the way from west to a value; what is west itself but for rounding is at its beginning.
+    let way = |v: f64| {
+        let way = (v - west).rem_euclid(360.0);
+        if way >= 360.0 - slack { way - 360.0 } else { way }
     };
-    let mut found = runs(values, inside)?;
+    let mut found = runs(values, |v| way(v) <= span + slack)?;
+    if let ([only], true) = (found.as_slice(), span < 360.0) {
+        // All there is may still have its west within: what is left out lies between two values.
+        let is_falling = values.first() > values.last();
+        let starts_anew = |pair: &[f64]| matches!(pair, [a, b] if (way(*b) < way(*a)) != is_falling);
+        let skipped = usize::try_from(only.start).unwrap_or(usize::MAX);
+        let count = usize::try_from(only.count).unwrap_or(usize::MAX);
+        let first = values.windows(2).skip(skipped).take(count.saturating_sub(1));
+        if let Some(at) = first.enumerate().find(|(_, pair)| starts_anew(pair)).map(|(at, _)| at as u64 + 1) {
+            let before = Slice { count: at, ..*only };
+            let after = Slice { start: only.start + at, count: only.count - at, ..*only };
+            return Ok(vec![after, before]);
+        }
+    }
     if let [first, last] = found.as_slice() {
         let (first, mut last) = (*first, *last);
         // An axis that has its first meridian twice, 0 and 360, gives it once.

@@ -331,6 +331,10 @@ impl Catalog {
     /// Summarises a dataset that [`Summaries::next`] asks for. What cannot be read is remembered as such, as long
     /// as it stays as it is; where storage fails, nothing is.
     pub async fn summarise(&self, name: &DatasetName) {
+        // In object stores each look costs requests, which nobody asked for.
+        if self.place(name).is_ok_and(|place| place.store.is_remote()) {
+            return;
+        }
         let Ok(mut status) = self.stat(name).await else {
             self.summaries.forget(name);
             return;

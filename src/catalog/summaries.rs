@@ -2,7 +2,8 @@
 //!
 //! A listing takes what is here and asks for what is not; a request that opens a dataset asks too. [`Summaries::next`]
 //! gives one dataset after the other to whoever has the time to summarise it. Nothing is scanned: what nobody
-//! lists or opens is never asked for. Datasets made of others are asked for when they are opened, not listed.
+//! lists or opens is never asked for. Datasets made of others are asked for when they are opened, not listed; those in
+//! object stores have no summary, as it would cost requests.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},

@@ -32,6 +32,8 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
+            // What tests leave behind is not the user's.
+            .env("THALWEG_INDEX_FOLDER", "none")
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

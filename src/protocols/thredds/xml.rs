@@ -187,7 +187,10 @@ fn dataset(xml: &mut Xml, view: &View<'_>, entry: &Entry, shown: &Shown<'_>) -> 
     ]);
     element.write_inner_content(|xml| {
         if let Some(service) = shown.service {
-            simple(xml, "serviceName", &[], service)?;
+            // Clients (siphon) look for it in here only.
+            xml.create_element("metadata")
+                .with_attribute(("inherited", "true"))
+                .write_inner_content(|xml| simple(xml, "serviceName", &[], service))?;
         }
         if let Some(format) = data_format(&entry.name) {
             simple(xml, "dataFormat", &[], format)?;
