@@ -329,6 +329,7 @@ fn both_protocols_answer_under_every_mount() {
             (".dds", "text/plain"),
             (".das", "text/plain"),
             (".dods", "application/octet-stream"),
+            (".ncml", "application/xml"),
         ] {
             let answer = server.get(&format!("{mount}/sub/s.nc{suffix}"));
             assert_eq!(answer.status, 200, "{mount} {suffix}");
@@ -345,6 +346,39 @@ fn both_protocols_answer_under_every_mount() {
     // A file that is literally called so wins over the suffix.
     fs::write(dir.path().join("sub/s.nc.dds.nc"), SAMPLE).unwrap();
     assert!(server.get("/opendap/sub/s.nc.dds.nc.dds").text().contains("Dataset"));
+}
+
+#[test]
+fn every_dataset_is_described_in_ncml() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    fs::write(dir.path().join("sub/s.nc"), SAMPLE).unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    for (target, location) in [
+        ("/opendap/sub/s.nc.ncml", "http://h/opendap/sub/s.nc"),
+        ("/thredds/ncml/sub/s.nc", "http://h/thredds/dodsC/sub/s.nc"),
+        ("/thredds/ncml/sub/s.nc?catalog=c&dataset=d", "http://h/thredds/dodsC/sub/s.nc"),
+    ] {
+        let whole = server.get(target);
+        assert_eq!((whole.status, whole.header("content-type")), (200, "application/xml; charset=utf-8"));
+        assert_eq!(whole.header("content-length"), whole.body.len().to_string(), "{target}");
+        let text = whole.text();
+        assert!(text.contains(&format!(" location=\"{location}\">")), "{target}: {text}");
+        assert!(text.contains("<variable name=\"fixed_f8\" shape=\"y größe\" type=\"double\""), "{text}");
+        let tag = format!("If-None-Match: {}\r\n", whole.header("etag"));
+        assert_eq!(server.ask("GET", target, &tag).status, 304, "{target}");
+        let head = server.ask("HEAD", target, "");
+        assert_eq!((head.header("content-length"), head.body.len()), (whole.header("content-length"), 0));
+    }
+    assert_eq!(server.get("/opendap/sub/t.nc.ncml").status, 404);
+    assert_eq!(server.get("/thredds/ncml/sub/t.nc").status, 404);
+    assert!(server.get("/catalog/sub/catalog.xml").text().contains("base=\"/thredds/ncml/\""));
+    // A document of that name is a dataset, which wins over the description of another.
+    let edited = "<netcdf location='s.nc'><attribute name='title' value='edited here'/></netcdf>";
+    fs::write(dir.path().join("sub/s.nc.ncml"), edited).unwrap();
+    assert!(server.get("/opendap/sub/s.nc.ncml.ncml").text().contains("edited here"));
+    let services = server.get("/opendap/sub/s.nc.ncml");
+    assert!(services.header("content-type").contains("dataset-services"), "{}", services.head);
 }
 
 #[test]

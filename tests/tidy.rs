@@ -56,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/protocols/mod.rs", &["catalog"]),
     ("src/protocols/dap4", &["protocols", "protocols::dap4", "catalog", "encoders"]),
     ("src/protocols/dap2", &["protocols", "protocols::dap2", "catalog", "encoders"]),
+    ("src/protocols/ncml", &["protocols", "protocols::ncml", "catalog", "encoders"]),
     ("src/protocols/pages", &["protocols", "protocols::pages", "catalog", "encoders"]),
     ("src/protocols/thredds", &["protocols", "protocols::thredds", "catalog", "encoders"]),
     ("src/protocols/zarr", &["protocols", "protocols::zarr", "catalog", "encoders"]),
@@ -77,7 +78,7 @@ fn modules_import_downwards_only() {
                 let mut parts = module.split("::").filter(|p| !p.is_empty());
                 let Some(first) = parts.next() else { continue };
                 let front_end =
-                    parts.next().filter(|p| ["dap2", "dap4", "pages", "thredds", "zarr"].contains(p));
+                    parts.next().filter(|p| ["dap2", "dap4", "ncml", "pages", "thredds", "zarr"].contains(p));
                 let fine = match front_end {
                     Some(own) if first == "protocols" && shown.starts_with("src/protocols/") => {
                         shown.starts_with(&format!("src/protocols/{own}"))

@@ -8,11 +8,10 @@ use cdm::{Attribute, Block, DataType, Dataset, Dimension, FullName, Group, Value
 
 use super::{parse::NAMESPACE, words};
 
-/// `dataset` in NcML, with the `values` that are given of its variables.
-pub fn write(dataset: &Dataset, values: &BTreeMap<FullName, Block>) -> String {
+/// `dataset`, which is at `location`, in NcML, with the `values` that are given of its variables.
+pub fn write(dataset: &Dataset, location: &str, values: &BTreeMap<FullName, Block>) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let mut writer = Writer { out: &mut out, values };
-    let location = dataset.name();
     writer.open(0, "netcdf", &[("xmlns", NAMESPACE), ("location", location)]);
     writer.group(dataset.root(), 1);
     writer.close(0, "netcdf");

@@ -67,7 +67,7 @@ async fn it_reads_as_what_was_written() {
         ("/g/c", Block::Fixed(b"ab\0\0x\0".to_vec().into())),
     ];
     let given: BTreeMap<FullName, Block> = given.map(|(name, block)| (FullName::new(name), block)).into();
-    let text = write(&dataset, &given);
+    let text = write(&dataset, dataset.name(), &given);
     let parsed = parse(text.as_bytes(), "w").unwrap();
     assert!(parsed.remarks.is_empty(), "{:?}", parsed.remarks);
     assert_eq!(parsed.netcdf.location.as_deref(), Some("d & e.nc"));

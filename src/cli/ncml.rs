@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 values.insert(name, block);
             }
         }
-        let text = ncml::write(source.dataset(), &values);
+        let text = ncml::write(source.dataset(), source.dataset().name(), &values);
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)

@@ -3,6 +3,7 @@
 
 pub mod dap2;
 pub mod dap4;
+pub mod ncml;
 pub mod pages;
 mod text;
 pub mod thredds;

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     catalog::{DatasetName, Latest},
-    protocols::{self, Reply, dap2, dap4, pages, thredds, zarr},
+    protocols::{self, Reply, dap2, dap4, ncml, pages, thredds, zarr},
 };
 
 /// Bytes of a request body that are read and thrown away.
@@ -425,6 +425,7 @@ impl Call<'_> {
             },
             Response::Page(form) => self.dataset_page(candidate, request, source, *form).await?,
             Response::Dap2(response) => dap2::respond(request, *response, source).await,
+            Response::Ncml => ncml::respond(request, source.dataset()),
             Response::Zarr(response) => {
                 let options = zarr::Options {
                     origin: &self.origin,
@@ -512,7 +513,7 @@ fn is_data(candidate: &Candidate) -> bool {
 
 fn front_error(response: &Response, error: &Error, request: &protocols::Request<'_>) -> Reply {
     match response {
-        Response::Dap4(_) | Response::Page(_) => dap4::error(error, request),
+        Response::Dap4(_) | Response::Page(_) | Response::Ncml => dap4::error(error, request),
         Response::Dap2(_) => dap2::error(error, request),
         Response::Zarr(_) => zarr::error(error, request),
     }

@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::{
     catalog::DatasetName,
-    protocols::{dap2, dap4, pages, zarr},
+    protocols::{dap2, dap4, ncml, pages, zarr},
 };
 
 /// Paths under which datasets are served, with the catalog's name for each.
@@ -21,6 +21,9 @@ const FILE_MOUNTS: [&str; 2] = ["/files", "/thredds/fileServer"];
 
 /// The path under which datasets are Zarr stores.
 const ZARR_MOUNT: &str = "/zarr";
+
+/// The path under which datasets are described in NcML, and where those datasets are.
+const NCML_MOUNT: (&str, &str) = ("/thredds/ncml", "/thredds/dodsC");
 
 /// Paths with one fixed meaning.
 const FIXED: [(&str, Fixed); 8] = [
@@ -78,6 +81,8 @@ pub enum Response {
     Dap4(dap4::Response),
     /// DAP2.
     Dap2(dap2::Response),
+    /// The description in NcML.
+    Ncml,
     /// Zarr.
     Zarr(zarr::Response),
     /// The page for people, or the same as JSON.
@@ -137,6 +142,9 @@ pub fn route(path: &str) -> Result<Route> {
     }
     if let Some(rest) = below(ZARR_MOUNT, path) {
         return zarr_key(rest);
+    }
+    if let Some(rest) = below(NCML_MOUNT.0, path) {
+        return described(rest);
     }
     for mount in CATALOG_MOUNTS {
         if let Some(rest) = below(mount, path) {
@@ -204,11 +212,13 @@ fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     let bare = Candidate { dataset: whole.clone(), response: BARE, suffix: "" };
     let dap4 = dap4::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap4(r)));
     let dap2 = dap2::SUFFIXES.iter().map(|&(suffix, r)| (suffix, Response::Dap2(r)));
+    let ncml = std::iter::once((ncml::SUFFIX, Response::Ncml));
     let zarr = zarr::SUFFIXES.iter().map(|(suffix, r)| (*suffix, Response::Zarr(r.clone())));
     let pages = pages::SUFFIXES.iter().map(|&(suffix, form)| (suffix, Response::Page(form)));
     let mut candidates: Vec<Candidate> = dap4
         .chain(pages)
         .chain(dap2)
+        .chain(ncml)
         .chain(zarr)
         .filter_map(|(suffix, response)| {
             let dataset = whole.without_suffix(suffix)?;
@@ -219,6 +229,15 @@ fn dataset(mount: &'static str, rest: &str) -> Result<Route> {
     candidates.sort_by_key(|c| c.suffix.len());
     candidates.insert(0, bare);
     Ok(Route::Dataset { mount, candidates })
+}
+
+/// The dataset of this name, described in NcML.
+fn described(rest: &str) -> Result<Route> {
+    if rest.is_empty() || rest.ends_with('/') {
+        return catalog(rest);
+    }
+    let candidate = Candidate { dataset: DatasetName::from_url(rest)?, response: Response::Ncml, suffix: "" };
+    Ok(Route::Dataset { mount: NCML_MOUNT.1, candidates: vec![candidate] })
 }
 
 /// A dataset and a key in it: the shortest path that is a dataset's counts, since what is inside of one is
@@ -306,6 +325,11 @@ mod tests {
                 "/opendap/x.nc.kerchunk.json",
                 "/opendap: x.nc.kerchunk.json+ | x.nc.kerchunk+.json | x.nc+.kerchunk.json",
             ),
+            ("/opendap/a/x.nc.ncml", "/opendap: a/x.nc.ncml+ | a/x.nc+.ncml"),
+            ("/thredds/dodsC/x.ncml", "/thredds/dodsC: x.ncml+ | x+.ncml"),
+            ("/thredds/ncml/a/x.nc", "/thredds/dodsC: a/x.nc+"),
+            ("/thredds/ncml/a/", "Html of 'a'"),
+            ("/thredds/ncml/../x.nc", "BadRequest"),
             ("/opendap/x.nc.dmrpp", "/opendap: x.nc.dmrpp+ | x.nc+.dmrpp"),
             ("/files/a/x.nc", "file a/x.nc"),
             ("/files/x%5b1%5D.nc", "file x[1].nc"),

@@ -25,9 +25,10 @@ pub(super) struct Service {
 }
 
 /// Services that every dataset here has, and those of a file.
-const OURS: [(&str, &[&str], &str); 4] = [
+const OURS: [(&str, &[&str], &str); 5] = [
     ("OpenDAP", &["opendap", "dods"], "/thredds/dodsC/"),
     ("DAP4", &["dap4"], "/thredds/dap4/"),
+    ("NCML", &["ncml"], "/thredds/ncml/"),
     ("HTTPServer", &["httpserver", "fileserver", "http", "file"], "/thredds/fileServer/"),
     ("Resolver", &["resolver"], ""),
 ];
@@ -120,7 +121,12 @@ impl<'r> Walk<'r> {
             Service { node: Some(node.with("serviceType", *kind).with("base", base)), is_elsewhere }
         } else {
             let what = format!("the service {name} is of type {kind}, which is not supported");
-            self.warn(element, what, "catalogs are shown without it", "use OPENDAP, DAP4 or HTTPServer");
+            self.warn(
+                element,
+                what,
+                "catalogs are shown without it",
+                "use OPENDAP, DAP4, NCML or HTTPServer",
+            );
             Service { node: None, is_elsewhere }
         };
         self.services.insert(name, service.clone());
@@ -299,7 +305,7 @@ impl<'r> Walk<'r> {
                     access,
                     format!("<access> {path} by a service that is not supported"),
                     "the catalog is shown without it",
-                    "use OPENDAP, DAP4 or HTTPServer",
+                    "use OPENDAP, DAP4, NCML or HTTPServer",
                 ),
             }
         }

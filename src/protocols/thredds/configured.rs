@@ -41,7 +41,7 @@ pub(super) fn write(
         }
     };
     let text = document(&catalog.title, |xml| {
-        for (name, parts) in [(ALL, &OWN[..]), (VIRTUAL, &OWN[..2])] {
+        for (name, parts) in [(ALL, &OWN[..]), (VIRTUAL, &OWN[..3])] {
             let is_needed = shown.iter().any(|node| uses(node, name));
             if is_needed && !shown.iter().any(|n| n.name == "service" && n.attribute("name") == Some(name)) {
                 node(xml, &own_service(name, parts), &prefix)?;
@@ -58,9 +58,10 @@ pub(super) fn write(
 }
 
 /// Services of our own, where a catalog names none that there is.
-const OWN: [(&str, &str, &str); 3] = [
+const OWN: [(&str, &str, &str); 4] = [
     ("dap2", "OpenDAP", "/thredds/dodsC/"),
     ("dap4", "DAP4", "/thredds/dap4/"),
+    ("ncml", "NCML", "/thredds/ncml/"),
     ("http", "HTTPServer", "/thredds/fileServer/"),
 ];
 
@@ -78,7 +79,7 @@ pub(super) fn own_service(name: &str, parts: &[(&str, &str, &str)]) -> Node {
 
 /// The services of datasets that are no files.
 pub(super) fn virtual_service() -> Node {
-    own_service(VIRTUAL, &OWN[..2])
+    own_service(VIRTUAL, &OWN[..3])
 }
 
 /// Whether a service is named in here.

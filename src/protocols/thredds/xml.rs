@@ -37,7 +37,11 @@ const URL_PATH: &AsciiSet = &CONTROLS
 type Service = (&'static str, &'static str, &'static str);
 
 /// What every dataset has.
-const SERVICES: [Service; 2] = [("dap2", "OpenDAP", "/thredds/dodsC/"), ("dap4", "DAP4", "/thredds/dap4/")];
+const SERVICES: [Service; 3] = [
+    ("dap2", "OpenDAP", "/thredds/dodsC/"),
+    ("dap4", "DAP4", "/thredds/dap4/"),
+    ("ncml", "NCML", "/thredds/ncml/"),
+];
 
 /// What a dataset has that is one file.
 const DOWNLOAD: Service = ("http", "HTTPServer", "/files/");

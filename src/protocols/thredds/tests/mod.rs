@@ -66,6 +66,7 @@ fn a_catalog_names_services_folders_and_datasets() {
         ("Compound", ""),
         ("OpenDAP", "/data/thredds/dodsC/"),
         ("DAP4", "/data/thredds/dap4/"),
+        ("NCML", "/data/thredds/ncml/"),
         ("HTTPServer", "/data/files/"),
     ];
     assert_eq!(services, expect.map(|(a, b)| (a.to_owned(), b.to_owned())));
@@ -91,7 +92,7 @@ fn folders_that_are_datasets_have_no_download() {
     let inside = text.split("</service>").next().unwrap();
     assert!(inside.contains("OpenDAP") && inside.contains("DAP4") && !inside.contains("HTTPServer"));
     let services = all.iter().filter(|e| e.0 == "service").map(|e| attribute(e, "serviceType"));
-    assert_eq!(services.collect::<Vec<_>>(), ["Compound", "OpenDAP", "DAP4", "HTTPServer"]);
+    assert_eq!(services.collect::<Vec<_>>(), ["Compound", "OpenDAP", "DAP4", "NCML", "HTTPServer"]);
     let access: Vec<_> = all.iter().filter(|e| e.0 == "access").collect();
     assert_eq!(access.len(), 1);
     assert_eq!(attribute(access[0], "urlPath"), "d00001.nc");
