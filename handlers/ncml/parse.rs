@@ -300,7 +300,15 @@ impl Parser<'_> {
                 "variable" => variable.variables.push(self.variable(child)?),
                 "values" if variable.values.is_some() => return Err(self.wrong(child, "a second <values>")),
                 "values" => variable.values = Some(self.values(child)?),
-                "remove" => variable.removes.push(self.remove(child)?),
+                "remove" => {
+                    let remove = self.remove(child)?;
+                    if remove.kind != RemoveKind::Attribute {
+                        let message = "inside of a <variable> only attributes are removed: members of a \
+                                       structure stay, and what is in a group is removed beside its variables";
+                        return Err(self.wrong(child, message));
+                    }
+                    variable.removes.push(remove);
+                }
                 "logicalSection" | "logicalSlice" | "logicalView" | "logicalReduce" => {
                     variable.logical.push(self.logical(child)?);
                 }

@@ -183,6 +183,10 @@ fn errors_have_lines_and_hints() {
             "1: type 'enum1' without 'typedef', the name of an <enumTypedef>",
         ),
         (
+            "<netcdf><variable name='s'>\n<remove name='m' type='variable'/></variable></netcdf>",
+            "2: inside of a <variable> only attributes are removed: members of a structure stay, and what is in a group is removed beside its variables",
+        ),
+        (
             "<netcdf><remove name='v' type='vraiable'/></netcdf>",
             "1: the type 'vraiable' of a <remove>: it is attribute, dimension, variable or group",
         ),
