@@ -59,6 +59,23 @@ pub fn references(data: &[u8]) {
     read_all(data.to_vec());
 }
 
+/// An NcML document, and what it makes of a dataset: edited, and the beginning of every variable read. What
+/// does not begin as XML does is the inside of a document.
+pub fn ncml(data: &[u8]) {
+    let mut text = data.to_vec();
+    if !text.starts_with(b"<") || text.starts_with(b"<v") || text.starts_with(b"<a") {
+        text.splice(0..0, *b"<netcdf>");
+        text.extend(b"</netcdf>");
+    }
+    match handlers::ncml::parse(&text, "fuzz.ncml") {
+        Ok(parsed) => run(read_source(handlers::ncml::apply(dataset(), &parsed.netcdf))),
+        Err(e) => {
+            assert_ne!(e.kind(), ErrorKind::Internal, "{e}");
+            assert!(e.message().starts_with("fuzz.ncml:"), "{e}");
+        }
+    }
+}
+
 /// A metadata file of an Icechunk repository.
 pub fn icechunk(data: &[u8]) {
     if let Err(e) = handlers::icechunk::exercise(&data.to_vec().into()) {

@@ -329,6 +329,55 @@ fn references() {
 }
 
 #[test]
+fn ncml_documents() {
+    check(
+        "ncml",
+        bodies::ncml,
+        &[
+            "<netcdf>",
+            "</netcdf>",
+            "<variable name='v'",
+            "<variable name='t'>",
+            "<variable name='n' shape='t x'",
+            "<variable name='s'/>",
+            " type='double'",
+            " type='byte'",
+            " orgName='t'",
+            ">",
+            "/>",
+            "</variable>",
+            "<attribute name='a'",
+            " value='1 2'",
+            " separator=' '",
+            "<values>",
+            "<values start='1' increment='-2'/>",
+            "</values>",
+            "1 2 3 ",
+            "1e400",
+            "18446744073709551616",
+            "<dimension name='t' length='9'/>",
+            "<remove type='variable' name='v'/>",
+            "<group name='g'>",
+            "</group>",
+            "<logicalSlice dimName='t' index='1'/>",
+            "<logicalSection section='0:1,:'/>",
+            "<aggregation type='union'>",
+            "</aggregation>",
+            "<!DOCTYPE a>",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "&amp;",
+            "&#x",
+            ";",
+            "é",
+            "\u{0}",
+        ],
+    );
+}
+
+#[test]
 fn geotiff_files() {
     check_binary(bodies::geotiff, ["predictor", "bigtiff"]);
 }
