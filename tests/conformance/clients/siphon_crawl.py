@@ -239,7 +239,8 @@ def open_each(datasets, local, tally):
         wanted = {"OPENDAP", "DAP4", "HTTPSERVER"} if file else {"OPENDAP", "DAP4"}
         urls = {service: dataset.access_urls[service] for service in wanted if service in dataset.access_urls}
         problem = None
-        if dataset.meant != wanted:
+        # NcML is the description: there are no data in it to open.
+        if dataset.meant - {"NCML"} != wanted:
             problem = f"{sorted(dataset.meant)} for {sorted(wanted)}"
         elif wanted - set(urls):
             problem = f"siphon finds no {sorted(wanted - set(urls))}, only {dict(dataset.access_urls)}"
