@@ -2,7 +2,7 @@
 //!
 //! [`document`] is what a definition says, wherever it was written: in NcML, in the configuration, in a
 //! THREDDS catalog. [`mod@parse`] reads it from NcML, [`edit`] applies its edits,
-//! [`fn@open`] opens what it leads to, [`write`] describes a dataset in it. Combining members is the business of
+//! [`fn@open`] opens what it leads to, [`fn@write`] describes a dataset in it. Combining members is the business of
 //! [`crate::aggregation`].
 
 pub mod document;

@@ -2,7 +2,7 @@
 //!
 //! A member is of one run, or of several along a dimension of theirs; a run may be in many members. What is computed
 //! when ([`described`]) becomes an inventory of who has what ([`gather`], [`inventory`]); a view chooses from it
-//! ([`layout`]) and becomes a dataset ([`build`]). Nothing here reads data.
+//! (`layout`) and becomes a dataset (`build`). Nothing here reads data.
 
 mod agree;
 mod build;
