@@ -29,6 +29,8 @@ import xarray
 warnings.simplefilter("ignore")
 ROOT = Path(__file__).resolve().parents[3]
 WORK = ROOT / ".work"
+sys.path.insert(0, str(ROOT / "benches"))
+from stores import Process  # noqa: E402
 
 
 # --- what xarray makes of the files --------------------------------------------------------------------------------
@@ -89,6 +91,15 @@ def formats():
     return xarray.concat(parts, "time", data_vars="minimal", coords="minimal", compat="override")
 
 
+def nested():
+    """A union of a join along time and one along a new dimension, with an edit."""
+    folder = WORK / "aggregations"
+    days = [xarray.open_dataset(folder / "daily" / f"sst_2000010{n}.nc") for n in (1, 2)]
+    ice = [xarray.open_dataset(folder / "new" / f"ice-2010-03-{n}.nc") for n in (30, 31)]
+    joined = xarray.concat(days, "time", data_vars="minimal", coords="minimal", compat="override")
+    return joined.assign(frozen=xarray.concat([i.ice for i in ice], "time", coords="minimal", compat="override").assign_coords(time=joined.time))
+
+
 def best():
     """For each valid time the newest run that has it."""
     chosen = {}
@@ -118,8 +129,33 @@ CASES = [
     ("new", 'glob = "sets/new/*.nc"\ntype = "joinNew"\ndimension = "time"\nvariables = ["ice"]\ndate_format_mark = "ice-#yyyy-MM-dd"', None, new, 0),
     ("groups", 'glob = "sets/groups/*.nc"\njoin = "time"', None, groups, 0),
     ("formats", 'glob = "sets/formats/*"\njoin = "time"', None, formats, 0),
+    ("nested", 'ncml = "definition_of_nested.ncml"', None, nested, 0),
     ("best", 'glob = "sets/runs/*.nc"\ntype = "forecast"', None, best, 0),
 ]
+
+NESTED = """<?xml version="1.0"?>
+<netcdf xmlns="http://www.unidata.ucar.edu/namespaces/netcdf/ncml-2.2">
+  <aggregation type="union">
+    <netcdf>
+      <aggregation dimName="time" type="joinExisting">
+        <netcdf location="sets/daily/sst_20000101.nc"/>
+        <netcdf location="sets/daily/sst_20000102.nc"/>
+      </aggregation>
+    </netcdf>
+    <netcdf>
+      <variable name="frozen" orgName="ice"/>
+      <aggregation dimName="time" type="joinNew">
+        <variableAgg name="ice"/>
+        <netcdf location="sets/new/ice-2010-03-30.nc" coordValue="0"/>
+        <netcdf location="sets/new/ice-2010-03-31.nc" coordValue="1"/>
+      </aggregation>
+    </netcdf>
+  </aggregation>
+</netcdf>
+"""
+
+# What is read once more from an object store.
+FAR = ["daily", "units", "formats", "new", "nested"]
 
 NCML = {
     "joinExisting": '<aggregation dimName="{dim}" type="joinExisting"><scan location="{location}" suffix=".nc"/></aggregation>',
@@ -129,6 +165,7 @@ NCML = {
 
 def settings(folder):
     text, known = ['title = "Joined"\n'], []
+    (folder / "definition_of_nested.ncml").write_text(NESTED)
     for name, said, ncml, _, _ in CASES:
         known.append(name)
         text.append(f'[[dataset]]\nname = "{name}"\n{said}\n')
@@ -159,6 +196,11 @@ def pydap_store(url, protocol):
     from xarray.backends import PydapDataStore
 
     return xarray.open_dataset(PydapDataStore(open_url(url, protocol=protocol, output_grid=False)))
+
+
+def in_groups(url):
+    got = xarray.open_dataset(url + "#dap4", engine="netcdf4", group="ocean")
+    return got.assign_coords(time=xarray.open_dataset(url + "#dap4", engine="netcdf4").time)
 
 
 def compare(got, want, tolerance, dropped=()):
@@ -249,46 +291,58 @@ def main():
     config = settings(folder)
     server, origin = start(chosen.server, folder, config, base / "index")
     passed, failed = 0, []
+
+    def judge(dataset, clients):
+        nonlocal passed
+        for client, run in clients.items():
+            try:
+                problem = run()
+            except Exception as error:  # whatever a client says is a finding
+                problem = f"{type(error).__name__}: {str(error)[:300]}"
+            if problem:
+                failed.append(f"{dataset}, {client}: {problem}")
+                print("FAILED", failed[-1], flush=True)
+            else:
+                passed += 1
+
+    wanted = {}
     try:
         for name, _, ncml, oracle, tolerance in CASES:
             if not fnmatch.fnmatchcase(name, chosen.only):
                 continue
-            want = oracle().load()
+            want = wanted[name] = oracle().load()
             joined = base / f"{name}.nc"
             want.to_netcdf(joined)
             names = [name] + ([f"{name}.ncml"] if ncml else [])
             for dataset in names:
                 url = f"{origin}/opendap/{dataset}"
-                clients = {
+                if name == "groups":
+                    # Groups are DAP4's; DAP2 flattens their names.
+                    judge(dataset, {"xarray netcdf4 DAP4": lambda: compare(in_groups(url), want, tolerance)})
+                    continue
+                judge(dataset, {
                     "xarray netcdf4 DAP2": lambda: compare(netcdf4(url), want, tolerance),
                     "xarray netcdf4 DAP4": lambda: compare(netcdf4_dap4(url), want, tolerance),
                     "xarray pydap DAP2": lambda: compare(pydap_store(url, "dap2"), want, tolerance),
                     "xarray pydap DAP4": lambda: compare(pydap_store(url, "dap4"), want, tolerance),
                     "ncdump DAP2": lambda: through_ncdump(url, want, joined) if not tolerance else None,
                     "ncdump DAP4": lambda: through_ncdump(url + "#dap4", want, joined) if not tolerance else None,
-                }
-                if name == "groups":
-                    # Groups are DAP4's; DAP2 flattens their names.
-                    def in_groups():
-                        got = xarray.open_dataset(url + "#dap4", engine="netcdf4", group="ocean")
-                        times = xarray.open_dataset(url + "#dap4", engine="netcdf4").time
-                        return compare(got.assign_coords(time=times), want, tolerance)
-
-                    clients = {"xarray netcdf4 DAP4": in_groups}
-                for client, run in clients.items():
-                    try:
-                        problem = run()
-                    except Exception as error:  # whatever a client says is a finding
-                        problem = f"{type(error).__name__}: {str(error)[:300]}"
-                    if problem:
-                        failed.append(f"{dataset}, {client}: {problem}")
-                        print("FAILED", failed[-1], flush=True)
-                    else:
-                        passed += 1
+                })  # fmt: skip
         problem = notes(origin) if fnmatch.fnmatchcase("refused", chosen.only) else None
         if problem:
             failed.append(problem)
             print("FAILED", problem)
+        server.terminate()
+        server.wait(timeout=40)
+        store = Process([sys.executable, ROOT / "tests/common/s3_server.py", base], r"(http://127\.0\.0\.1:\d+)", base / "store.log")
+        try:
+            far = ["s3://served", "--endpoint", store.url, "--anonymous"]
+            server, origin = start(chosen.server, folder, config, base / "index-far", far)
+            for name in sorted(set(FAR) & set(wanted)):
+                url = f"{origin}/opendap/{name}"
+                judge(f"{name} in an object store", {"xarray netcdf4 DAP4": lambda: compare(netcdf4_dap4(url), wanted[name], 0)})
+        finally:
+            store.stop()
     finally:
         server.terminate()
         server.wait(timeout=40)
