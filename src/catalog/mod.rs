@@ -23,6 +23,7 @@ use cdm::{Error, ErrorKind, Result, Source, coordinates::summarise::summarise};
 use handlers::{
     Registry,
     aggregation::{Collection, Note, Snapshot},
+    ncml,
     registry::Found,
     storage::{KeptFiles, Object, Place},
 };
@@ -405,7 +406,13 @@ impl Catalog {
         if found.object.as_ref().is_some_and(|o| o.version.identity != status.version.identity) {
             return Err(Error::new(ErrorKind::Changed, format!("{name} changed while it was opened")));
         }
-        found.open(&place, &self.registry).await
+        let source = found.open(&place, &self.registry).await?;
+        // A scan of a THREDDS catalog may say how each of its datasets is changed.
+        let scan = self.root_of(name).ok().and_then(|(root, _)| root.scan.as_ref());
+        match scan.and_then(|scan| scan.edits.as_ref()).filter(|_| !is_document) {
+            Some(edits) => ncml::apply(source, edits),
+            None => Ok(source),
+        }
     }
 
     fn key(&self, name: &DatasetName, status: &Status) -> Key {

@@ -120,7 +120,13 @@ impl Served {
     /// The same of which `rules` say what is served, and `scan` how it is shown.
     #[must_use]
     pub(super) fn by_rules(self, rules: Rules, scan: Option<Arc<Scan>>) -> Self {
-        Self { rules: Some(Arc::new(rules)), scan, ..self }
+        // What is open with other edits is not what is served now.
+        let edits = scan.as_ref().and_then(|scan| scan.edits.as_ref()).map(|edits| format!("{edits:?}"));
+        let identity = edits.map_or_else(
+            || Arc::clone(&self.identity),
+            |edits| format!("{} {:016x}", self.identity, xxhash_rust::xxh3::xxh3_64(edits.as_bytes())).into(),
+        );
+        Self { rules: Some(Arc::new(rules)), scan, identity, ..self }
     }
 
     /// The path it was given, if it was given one.

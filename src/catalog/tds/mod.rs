@@ -111,16 +111,6 @@ impl Content {
         let mut served = Vec::with_capacity(self.roots.len());
         let roots = self.roots.clone();
         for root in &roots {
-            if root.scan.as_ref().is_some_and(|scan| scan.edits.is_some()) {
-                self.problems.push(Problem {
-                    place: format!("{}:{}", root.at.file, root.at.line),
-                    is_error: true,
-                    what: format!("the <datasetScan> {} has NcML inside, which is not applied", root.path),
-                    consequence: "nothing of it is served".to_owned(),
-                    fix: "remove the NcML, or serve the datasets by NcML files".to_owned(),
-                });
-                continue;
-            }
             let place = match Served::named(&root.location, registry, remote) {
                 Ok(place) => place,
                 Err(e) => {

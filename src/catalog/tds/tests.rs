@@ -270,6 +270,40 @@ async fn a_broken_catalog_keeps_the_others() {
 }
 
 #[tokio::test]
+async fn ncml_inside_a_scan_changes_each_of_its_datasets() {
+    let dir = site();
+    let (content, data) = (dir.path().join("content/thredds"), dir.path().join("data/real"));
+    fs::create_dir_all(&data).unwrap();
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("handlers/hdf5/testdata/coordinates.nc");
+    fs::copy(real, data.join("c.nc")).unwrap();
+    let catalog = |title: &str| {
+        write(
+            &content,
+            "catalog.xml",
+            &format!(
+                "<datasetScan name='Real' path='real' location='{}'>
+               <netcdf xmlns='http://www.unidata.ucar.edu/namespaces/netcdf/ncml-2.2'>
+                 <attribute name='title' value='{title}'/>
+               </netcdf>
+             </datasetScan>",
+                data.display()
+            ),
+        );
+    };
+    let mut versions = Vec::new();
+    for title in ["one", "two"] {
+        catalog(title);
+        let (catalog, problems) = served(read_site(dir.path()).await);
+        assert!(problems.is_empty(), "{problems:#?}");
+        let source = catalog.open(&name("real/c.nc")).await.unwrap();
+        assert_eq!(source.dataset().root().attributes.text("title").as_deref(), Some(title));
+        assert!(source.dataset().variables().count() > 0);
+        versions.push(source.version().unwrap().identity.clone());
+    }
+    assert_ne!(versions[0], versions[1]);
+}
+
+#[tokio::test]
 async fn definitions_and_collections_become_datasets() {
     let dir = site();
     let (content, data) = (dir.path().join("content/thredds"), dir.path().join("data"));

@@ -495,6 +495,15 @@ impl<'r> Walk<'r> {
         let (inside, own) = self.said(element, context);
         let types = element.first("fmrcConfig").and_then(|config| config.attribute("datasetTypes"));
         let types = types.unwrap_or("TwoD Best Files Runs ConstantForecasts ConstantOffsets");
+        let others = ["Runs", "ConstantForecasts", "ConstantOffsets"];
+        let others =
+            others.iter().filter(|kind| types.split_whitespace().any(|t| t.eq_ignore_ascii_case(kind)));
+        let others = others.copied().collect::<Vec<_>>().join(", ");
+        if !others.is_empty() {
+            let what = format!("the <featureCollection> {name} is not shown as {others}");
+            let fix = "define a [[dataset]] of type \"forecast\" with view = \"run ...\", \"offset ...\" or \"valid ...\"";
+            self.reader.tell(&self.at(element), false, what, "the datasets of these kinds are missing", fix);
+        }
         let base = name.replace(' ', "_");
         let mut top =
             Node::new("dataset").with("name", name).with("ID", element.attribute("ID").unwrap_or(path));

@@ -65,14 +65,18 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Snippet> {
         },
         Snippet {
             title: "pydap",
-            code: named.iter().fold(pydap(subject, &base), |code, (name, variable)| {
-                let index = subject.index(name, variable);
-                let path = if name.parent().is_root() { name.short() } else { name.as_str() };
-                let read = format!("ds[{}]{index}", string(path));
-                // What pydap gives is no array yet, and knows its shape only as one.
-                let read = if index.is_empty() { read } else { format!("numpy.asarray({read})") };
-                format!("{code}\n{} = {read}", word(name.short()))
-            }),
+            // It takes names apart at their dots.
+            code: named.iter().filter(|(name, _)| !name.as_str().contains('.')).fold(
+                pydap(subject, &base),
+                |code, (name, variable)| {
+                    let index = subject.index(name, variable);
+                    let path = if name.parent().is_root() { name.short() } else { name.as_str() };
+                    let read = format!("ds[{}]{index}", string(path));
+                    // What pydap gives is no array yet, and knows its shape only as one.
+                    let read = if index.is_empty() { read } else { format!("numpy.asarray({read})") };
+                    format!("{code}\n{} = {read}", word(name.short()))
+                },
+            ),
         },
         Snippet { title: "ncdump", code: format!("ncdump -h \"{base}{}#dap4\"", asked(subject.dap4)) },
         Snippet {
