@@ -57,7 +57,7 @@ impl Coordinate {
             };
             Some(format!("has the calendar {name}"))
         };
-        kinds.datasets.iter().map(|d| of(d).unwrap_or_default()).collect()
+        kinds.datasets.iter().map(|d| of(d).unwrap_or_else(|| "has no time".to_owned())).collect()
     }
 
     /// Of the members that agree, which have so many indices each.
@@ -152,7 +152,7 @@ impl Coordinate {
         }
         self.note = Some(Note {
             member: None,
-            kind: NoteKind::Duplicate,
+            kind: NoteKind::Ordered,
             message: format!("{name} has the same values in all members; they are joined {order}"),
         });
     }

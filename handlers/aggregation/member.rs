@@ -82,4 +82,6 @@ pub enum NoteKind {
     Gap,
     /// Values were converted: packing, units, types.
     Converted,
+    /// Members are in the order of another variable than the join coordinate.
+    Ordered,
 }

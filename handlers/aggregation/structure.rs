@@ -100,7 +100,7 @@ impl Structure {
                 let differs = if traits[i] == traits[reference] {
                     known.differs(members, i, &shapes[kinds.of[i]])
                 } else {
-                    Some(format!("{} where {} has {}", traits[i], members[reference].name, traits[reference]))
+                    Some(format!("{} where {} {}", traits[i], members[reference].name, traits[reference]))
                 };
                 let Some(difference) = differs else { return true };
                 notes.push(left_out(&members[i], &difference));

@@ -58,7 +58,7 @@ pub(super) fn of_note(note: &Note) -> Option<Finding> {
         NoteKind::Duplicate => ("one of them is served", "remove the other, or name members more narrowly"),
         NoteKind::Overlap => ("each place is served from one of them", "remove what is there twice"),
         NoteKind::Gap => ("clients that expect even steps are misled", "put the missing members there"),
-        NoteKind::Converted => return None,
+        NoteKind::Converted | NoteKind::Ordered => return None,
     };
     Some(Finding::warning(what, consequence, fix))
 }

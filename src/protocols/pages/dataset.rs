@@ -265,6 +265,7 @@ fn kind(kind: NoteKind) -> &'static str {
         NoteKind::Overlap => "Overlap",
         NoteKind::Gap => "Gap",
         NoteKind::Converted => "Converted",
+        NoteKind::Ordered => "Order",
     }
 }
 
