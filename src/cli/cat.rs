@@ -2,20 +2,15 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use cdm::{DataType, Dataset, Error, FullName, Selection, Source, Value, Variable, values};
 use clap::Args;
 use futures::StreamExt;
-use handlers::storage::is_store_url;
 
-use super::{Failure, block_on, registry, stores::StoreArguments};
-use crate::{
-    catalog::{Catalog, DatasetName, Served},
-    config::Config,
-    encoders::{cdl, json},
-};
+use super::{Failure, block_on, stores::StoreArguments, subject};
+use crate::encoders::{cdl, json};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -34,10 +29,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     block_on(async {
-        let (catalog, name) = match configured(&arguments.file, &config) {
-            Some(name) => (of_settings(&config)?, name),
-            None => alone(&arguments.file, &config)?,
-        };
+        let (catalog, name) = subject::of(&arguments.file, &config)?;
         let source = catalog.open(&name).await?;
         let chosen = arguments
             .variables
@@ -53,39 +45,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Ok(out.flush()?)
     })
-}
-
-/// The dataset of the settings that is called `name`.
-pub(super) fn configured(name: &Path, config: &Config) -> Option<DatasetName> {
-    let named = config.datasets.iter().map(|dataset| &dataset.name);
-    named.into_iter().find(|known| name.to_str() == Some(known.as_str())).cloned()
-}
-
-/// All that the settings serve.
-pub(super) fn of_settings(config: &Config) -> Result<Catalog, Failure> {
-    let mounted = config.mounts.iter().map(|mount| mount.location.clone());
-    let registry = registry(config, &config.roots.iter().cloned().chain(mounted).collect::<Vec<_>>())?;
-    let named = |root: &Path| Served::named(root, &registry, &config.remote);
-    let places = config.roots.iter().map(|root| named(root));
-    let mounted = config.mounts.iter().map(|mount| Ok(named(&mount.location)?.at(mount.path.clone())));
-    let places = places.chain(mounted).collect::<Result<_, Error>>()?;
-    Ok(Catalog::of(places, 1, registry).with_datasets(&config.datasets))
-}
-
-/// One dataset of storage.
-pub(super) fn alone(file: &Path, config: &Config) -> Result<(Catalog, DatasetName), Failure> {
-    let registry = registry(config, &[file.to_owned()])?;
-    let url = file.to_str().filter(|text| is_store_url(text));
-    let served = match url {
-        Some(url) => Served::url(url, true, &config.remote)?,
-        None => Served::path(file, &registry)?,
-    };
-    let catalog = Catalog::of(vec![served], 1, registry);
-    let Some(name) = catalog.single() else {
-        let path = file.display();
-        return Err(Failure::Usage(format!("{path} is a folder of datasets; name one")));
-    };
-    Ok((catalog, name))
 }
 
 /// The variable called `name`: its full name, with or without the first slash.

@@ -11,6 +11,7 @@ mod ls;
 mod ncml;
 mod serve;
 mod stores;
+mod subject;
 
 use std::{
     fmt::Display,

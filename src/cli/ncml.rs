@@ -12,11 +12,7 @@ use clap::Args;
 use futures::StreamExt;
 use handlers::ncml::{self, write::coordinates};
 
-use super::{
-    Failure, block_on,
-    cat::{alone, configured, of_settings},
-    stores::StoreArguments,
-};
+use super::{Failure, block_on, stores::StoreArguments, subject};
 
 /// Elements of a coordinate that is written out.
 const MOST_VALUES: u64 = 1 << 20;
@@ -35,10 +31,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     block_on(async {
-        let (catalog, name) = match configured(&arguments.file, &config) {
-            Some(name) => (of_settings(&config)?, name),
-            None => alone(&arguments.file, &config)?,
-        };
+        let (catalog, name) = subject::of(&arguments.file, &config)?;
         let source = catalog.open(&name).await?;
         let mut values = BTreeMap::new();
         if arguments.values {
