@@ -28,6 +28,8 @@ pub struct Version {
 /// * `read` is lazy: no work before the first poll. Dropping the stream cancels the work.
 /// * Blocks come in row-major order of the selection and together hold exactly its elements.
 /// * After an error the stream ends.
+/// * An empty block before the first one says that reading has begun well and that more takes a while: an encoder
+///   may send what comes before the values.
 /// * A selection of no elements gives an empty stream (or empty blocks), not an error.
 pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// The description.

@@ -5,6 +5,7 @@
 //! [`storage`]. No word of any protocol here.
 
 pub mod aggregation;
+mod buffers;
 pub mod chunked;
 mod coordinate_maps;
 pub mod geotiff;

@@ -29,14 +29,19 @@ impl Numbers {
     pub fn apply(self, raw: Bytes) -> Bytes {
         let Self::Swapped(size) = self else { return raw };
         let mut bytes = raw.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-        match size {
-            0 | 1 => {}
-            2 => swap::<2>(&mut bytes),
-            4 => swap::<4>(&mut bytes),
-            8 => swap::<8>(&mut bytes),
-            n => bytes.chunks_exact_mut(n).for_each(<[u8]>::reverse),
-        }
+        Self::Swapped(size).convert(&mut bytes);
         bytes.freeze()
+    }
+
+    /// The same in place.
+    pub(crate) fn convert(self, bytes: &mut [u8]) {
+        match self {
+            Self::Native | Self::Swapped(0 | 1) => {}
+            Self::Swapped(2) => swap::<2>(bytes),
+            Self::Swapped(4) => swap::<4>(bytes),
+            Self::Swapped(8) => swap::<8>(bytes),
+            Self::Swapped(n) => bytes.chunks_exact_mut(n).for_each(<[u8]>::reverse),
+        }
     }
 }
 
@@ -51,6 +56,10 @@ fn swap<const N: usize>(bytes: &mut [u8]) {
 impl Elements for Numbers {
     fn decode(&self, raw: Bytes) -> Result<Block> {
         Ok(Block::Fixed(self.apply(raw)))
+    }
+
+    fn numbers(&self) -> Option<Numbers> {
+        Some(*self)
     }
 
     fn stored_big_endian(&self) -> Option<bool> {

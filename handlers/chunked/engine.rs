@@ -6,13 +6,20 @@
 //! give, so streams cannot block each other for good: who waits in vain is told `Overloaded`. When memory
 //! is scarce bands get smaller, so that stalled readers hold less and less.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cdm::{Block, BlockStream, Error, ErrorKind, Result, Selection};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, JoinHandle},
 };
 
 use super::{
@@ -27,6 +34,9 @@ const UNIT: u64 = 1 << 10;
 
 /// Bands do not shrink below this, in bytes.
 const SMALLEST_BAND: u64 = 256 << 10;
+
+/// Decoding so many bytes takes longer than a client should wait for the first.
+const SLOW: u64 = 4 << 20;
 
 /// Limits that all reads of an engine share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +59,17 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
-            budget_bytes: 64 << 20,
-            band_bytes: 2 << 20,
-            bands_in_flight: 2,
-            decoders: std::thread::available_parallelism().map_or(2, usize::from),
+            budget_bytes: 96 << 20,
+            band_bytes: 1 << 20,
+            bands_in_flight: cores() * 2,
+            decoders: cores(),
             patience: Duration::from_secs(20),
         }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// The decoded-chunk cache, the byte budget, the decoding concurrency.
@@ -66,6 +80,8 @@ pub struct Engine {
     budget: Arc<Semaphore>,
     permits: u32,
     decoders: Arc<Semaphore>,
+    /// Reads that have begun and not ended: they share the budget.
+    readings: Arc<AtomicU64>,
 }
 
 impl Default for Engine {
@@ -84,6 +100,7 @@ impl Engine {
             budget: Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS))),
             permits,
             decoders: Arc::new(Semaphore::new(options.decoders.max(1))),
+            readings: Arc::default(),
             options,
         }
     }
@@ -177,15 +194,40 @@ struct Reading {
     /// Planned, but there was no memory to begin.
     waiting: Option<Band>,
     in_flight: VecDeque<Task>,
+    /// Read, to be given out.
+    ready: VecDeque<Block>,
     small: bool,
+    /// Bytes of the budget that its blocks hold.
+    own: Arc<AtomicU64>,
+    _counted: Counted,
+}
+
+/// Counts one until it is dropped.
+struct Counted(Arc<AtomicU64>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A band being read; dropping it cancels the work.
-struct Task(JoinHandle<Result<Block>>);
+struct Task {
+    handle: JoinHandle<Result<Vec<Block>>>,
+    /// Told when the first of its chunks has been decoded; only in a band of many.
+    begun: Option<Arc<Notify>>,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.handle.abort();
     }
 }
 
@@ -201,12 +243,45 @@ impl Reading {
             return Err(Error::corrupt(format!("{}: an impossible chunk shape", array.name)));
         }
         let bytes = selection.element_count().saturating_mul(array.stored_size as u64);
-        let small = bytes <= engine.options.band_bytes / 4;
+        let small = bytes <= engine.options.band_bytes / 2;
         let plan = Plan::new(&array.chunk_shape, selection);
-        Ok(Self { engine, array, plan, waiting: None, in_flight: VecDeque::new(), small })
+        let _counted = Counted::new(&engine.readings);
+        Ok(Self {
+            engine,
+            array,
+            plan,
+            waiting: None,
+            in_flight: VecDeque::new(),
+            ready: VecDeque::new(),
+            small,
+            own: Arc::default(),
+            _counted,
+        })
     }
 
     async fn next(&mut self) -> Result<Option<Block>> {
+        loop {
+            if let Some(block) = self.ready.pop_front() {
+                return Ok(Some(block));
+            }
+            self.begin().await?;
+            let Some(task) = self.in_flight.front_mut() else { return Ok(None) };
+            if let Some(begun) = task.begun.take() {
+                tokio::select! {
+                    biased;
+                    () = begun.notified() => return Ok(Some(Block::Fixed(Bytes::new()))),
+                    read = &mut task.handle => self.ready.extend(joined(read)?),
+                }
+            } else {
+                self.ready.extend(joined((&mut task.handle).await)?);
+            }
+            self.in_flight.pop_front();
+        }
+    }
+
+    /// Begins as many bands as may be under way at once and memory is there for; waits for memory when there
+    /// is no band to wait for.
+    async fn begin(&mut self) -> Result<()> {
         while self.in_flight.len() < self.engine.options.bands_in_flight.max(1) {
             let limit = self.limit();
             let Some(band) = self.waiting.take().or_else(|| self.plan.next_band(limit)) else { break };
@@ -221,33 +296,39 @@ impl Reading {
                     break;
                 }
             };
+            let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
+            let is_slow = decoded > SLOW && !self.array.pipeline.is_empty();
+            let begun = Arc::new(Notify::new());
             let (engine, array) = (Arc::clone(&self.engine), Arc::clone(&self.array));
-            let small = self.small;
-            self.in_flight.push_back(Task(tokio::spawn(async move {
+            let (small, own, told) = (self.small, Arc::clone(&self.own), Arc::clone(&begun));
+            let handle = tokio::spawn(async move {
                 let mut permit = permit;
-                let block = read_band(engine, array, band, small).await?;
+                let blocks = read_band(engine, array, band, small, told).await?;
                 // What the working space needed returns now, the rest with the bytes.
                 drop(permit.split((all - output) as usize));
-                Ok(hold(block, permit))
-            })));
+                Ok(blocks.into_iter().map(|block| hold_part(block, &mut permit, &own)).collect())
+            });
+            let numbers = self.array.elements.numbers().is_some();
+            self.in_flight.push_back(Task { handle, begun: (is_slow && numbers).then_some(begun) });
         }
-        let Some(mut task) = self.in_flight.pop_front() else { return Ok(None) };
-        match (&mut task.0).await {
-            Ok(block) => block.map(Some),
-            Err(e) => Err(Error::internal("reading failed").with_source(e)),
-        }
+        Ok(())
     }
 
-    /// The size of the next band: smaller when memory is scarce.
+    /// The size of the next band: what is this stream's share of the budget, and not more than it could have
+    /// if all its own blocks were gone. Others may hold more than their share, for as long as their clients
+    /// take to read it.
     fn limit(&self) -> BandLimit {
+        let options = &self.engine.options;
+        let streams = self.engine.readings.load(Ordering::Relaxed).max(1);
         let free = self.engine.budget.available_permits() as u64 * UNIT;
-        let bytes = self.engine.options.band_bytes.min((free / 4).max(SMALLEST_BAND));
-        let aim = (bytes / self.array.stored_size as u64).max(1);
+        let room = (options.budget_bytes / streams).min(free + self.own.load(Ordering::Relaxed));
+        let size = self.array.stored_size as u64;
+        let aim = (options.band_bytes.min((room / 4).max(SMALLEST_BAND)) / size).max(1);
         let aligned = if self.array.pipeline.is_empty() {
             aim
         } else {
             // Cutting through chunks costs decoding them again: worth some memory while there is any.
-            (free / 4 / self.array.stored_size as u64).max(aim.saturating_mul(2))
+            (room / 4 * 3 / size).max(aim.saturating_mul(2))
         };
         BandLimit { aim, aligned }
     }
@@ -258,7 +339,7 @@ impl Reading {
         let parts = band.part_count();
         let working = if self.array.pipeline.is_empty() {
             // One piece is passed on as it is when it is contiguous; otherwise it was fetched with gaps.
-            output.saturating_mul(4).min(8 << 20).min(if parts == 1 { output } else { u64::MAX })
+            if parts == 1 { 0 } else { output.saturating_mul(4).min(8 << 20) }
         } else {
             let chunk = self.array.chunk_byte_len().unwrap_or(u64::MAX);
             let decoding = parts.min(self.engine.options.decoders as u64).saturating_mul(chunk);
@@ -271,19 +352,44 @@ impl Reading {
     }
 }
 
+fn joined(read: std::result::Result<Result<Vec<Block>>, JoinError>) -> Result<Vec<Block>> {
+    read.map_err(|e| Error::internal("reading failed").with_source(e))?
+}
+
 /// The block, with the permit inside its bytes.
 pub(super) fn hold(block: Block, permit: OwnedSemaphorePermit) -> Block {
+    with_owner(block, |bytes| Held { bytes, _permit: Some(permit), own: None })
+}
+
+/// The block, with its part of `permit` inside its bytes, counted in `own` for as long.
+fn hold_part(block: Block, permit: &mut OwnedSemaphorePermit, own: &Arc<AtomicU64>) -> Block {
+    let bytes = block.byte_len() as u64;
+    let units = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+    // Blocks of what needed fewer permits than it has bytes share what there is.
+    let part = permit.split(units.min(permit.num_permits()));
+    own.fetch_add(bytes, Ordering::Relaxed);
+    with_owner(block, |inner| Held { bytes: inner, _permit: part, own: Some((Arc::clone(own), bytes)) })
+}
+
+fn with_owner(block: Block, owner: impl FnOnce(Bytes) -> Held) -> Block {
     match block {
-        Block::Fixed(bytes) => Block::Fixed(Bytes::from_owner(Held { bytes, _permit: permit })),
-        Block::Varying { ends, bytes } => {
-            Block::Varying { ends, bytes: Bytes::from_owner(Held { bytes, _permit: permit }) }
-        }
+        Block::Fixed(bytes) => Block::Fixed(Bytes::from_owner(owner(bytes))),
+        Block::Varying { ends, bytes } => Block::Varying { ends, bytes: Bytes::from_owner(owner(bytes)) },
     }
 }
 
 struct Held {
     bytes: Bytes,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
+    own: Option<(Arc<AtomicU64>, u64)>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some((own, bytes)) = &self.own {
+            own.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 impl AsRef<[u8]> for Held {

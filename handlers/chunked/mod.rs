@@ -12,6 +12,7 @@ pub mod plan;
 mod read;
 mod stored;
 mod strided;
+mod target;
 #[cfg(test)]
 mod tests;
 mod varying;
@@ -69,6 +70,12 @@ pub trait Elements: fmt::Debug + Send + Sync + 'static {
     /// `raw` holds whole stored elements; the result as many elements of the model. Called on a thread
     /// that may block.
     fn decode(&self, raw: Bytes) -> Result<Block>;
+
+    /// What has to be done to stored elements that are numbers; `None` when they are more than that, and need
+    /// [`Elements::decode`].
+    fn numbers(&self) -> Option<Numbers> {
+        None
+    }
 
     /// Whether the most significant byte comes first, when elements are stored as numbers of the model's
     /// type.

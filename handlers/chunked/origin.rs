@@ -23,6 +23,15 @@ pub(super) enum Origin {
 }
 
 impl Origin {
+    /// See [`crate::storage::ReadRanges::is_near`].
+    pub(super) fn is_near(&self) -> bool {
+        match self {
+            Self::Range(object, _) => object.is_near(),
+            Self::Key(..) => false,
+            Self::Here(_) => true,
+        }
+    }
+
     /// Neighbours in storage are neighbours in this order.
     pub(super) fn position(&self) -> (usize, u64) {
         match self {
@@ -88,6 +97,35 @@ pub(super) async fn fetch(origins: &[&Origin], at_most: u64) -> Result<Vec<Optio
                 *slot = bytes;
             }
         }
+    }
+    Ok(found)
+}
+
+/// As [`fetch`] for origins that are near; blocks.
+pub(super) fn fetch_now(origins: &[&Origin]) -> Result<Vec<Option<Bytes>>> {
+    let mut found = Vec::with_capacity(origins.len());
+    let mut rest = origins;
+    while let Some((first, others)) = rest.split_first() {
+        let mut count = 1;
+        match first {
+            Origin::Here(bytes) => found.push(Some(bytes.clone())),
+            Origin::Key(..) => return Err(Error::internal("an object of its own is not near")),
+            Origin::Range(object, range) => {
+                let same =
+                    |origin: &&&Origin| matches!(origin, Origin::Range(o, _) if Arc::ptr_eq(o, object));
+                count += others.iter().take_while(same).count();
+                let more = others.iter().take(count - 1).filter_map(|origin| match origin {
+                    Origin::Range(_, range) => Some(range.clone()),
+                    _ => None,
+                });
+                let ranges: Vec<Range<u64>> = std::iter::once(range.clone()).chain(more).collect();
+                found.extend(object.read_ranges_blocking(&ranges)?.into_iter().map(Some));
+            }
+        }
+        rest = rest.get(count..).unwrap_or_default();
+    }
+    if found.len() != origins.len() {
+        return Err(Error::internal("a read gave another number of ranges than asked"));
     }
     Ok(found)
 }

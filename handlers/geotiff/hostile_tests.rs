@@ -161,9 +161,9 @@ impl ReadRanges for Counted {
         self.0.read(ranges).await
     }
 
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.read_blocking(range)
+        self.0.read_blocking(ranges)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     format::{ByteOrder, Datatype, File, ReferenceKind, StringPadding, VarLenKind},
     numbers::{FloatBits, IntegerBits},
 };
-use crate::chunked::Elements;
+use crate::chunked::{Elements, Numbers};
 
 /// Bytes that one call may produce from values in heaps, which many elements may share.
 const MAX_DECODED: usize = 256 << 20;
@@ -366,6 +366,14 @@ pub(super) struct StoredElements {
 impl Elements for StoredElements {
     fn decode(&self, raw: Bytes) -> Result<Block> {
         self.decoder.decode(raw, Some(&self.heaps))
+    }
+
+    fn numbers(&self) -> Option<Numbers> {
+        match self.decoder {
+            Decoder::Copy(_) => Some(Numbers::Native),
+            Decoder::Swap(size) => Some(Numbers::Swapped(size)),
+            _ => None,
+        }
     }
 
     fn stored_big_endian(&self) -> Option<bool> {

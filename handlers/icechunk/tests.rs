@@ -218,8 +218,8 @@ impl crate::storage::ReadRanges for CountedReads {
         self.1.fetch_add(1, Ordering::SeqCst);
         self.0.read_ranges(ranges).await
     }
-    fn read_blocking(&self, range: std::ops::Range<u64>) -> Result<Bytes> {
-        self.0.read_blocking(range)
+    fn read_blocking(&self, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        self.0.read_ranges_blocking(ranges)
     }
 }
 

@@ -87,11 +87,11 @@ impl ReadRanges for Faulty {
         self.inner.read(ranges).await
     }
 
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         if let Fault::Delay(time) = self.fault {
             std::thread::sleep(time);
         }
-        self.admit(&range)?;
-        self.inner.read_blocking(range)
+        ranges.iter().try_for_each(|r| self.admit(r))?;
+        self.inner.read_blocking(ranges)
     }
 }

@@ -127,10 +127,9 @@ impl ReadRanges for LazyObject {
         object.read_ranges(ranges).await
     }
 
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|e| Error::internal("a blocking read without a runtime").with_source(e))?;
-        let found = runtime.block_on(self.read(&[range]))?.pop();
-        found.ok_or_else(|| Error::internal("a read gave nothing"))
+        runtime.block_on(self.read(ranges))
     }
 }

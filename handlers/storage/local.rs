@@ -31,6 +31,7 @@ use super::{
     coalesce::{GAP, LARGEST, coalesce},
     store::below,
 };
+use crate::buffers::Buffer;
 
 /// A directory whose files may be read; nothing outside it can be.
 #[derive(Debug, Clone)]
@@ -368,16 +369,9 @@ impl Opened {
             if fetch.range.end > self.stamp.size {
                 return Err(super::beyond(&fetch.range, self.stamp.size));
             }
-            let len = super::byte_len(&fetch.range)?;
-            let mut buffer = vec![0; len];
-            if let Err(e) = self.file.read_exact_at(&mut buffer, fetch.range.start) {
-                self.unchanged()?;
-                return Err(match e.kind() {
-                    io::ErrorKind::UnexpectedEof => Error::corrupt("the file is truncated"),
-                    _ => read_error(e),
-                });
-            }
-            let buffer = Bytes::from(buffer);
+            let mut buffer = Buffer::new(super::byte_len(&fetch.range)?)?;
+            self.fill(fetch.range.start, &mut buffer)?;
+            let buffer = buffer.freeze();
             for i in fetch.serves {
                 let at = super::byte_len(&(fetch.range.start..ranges[i].start))?;
                 found[i] = buffer.slice(at..at + super::byte_len(&ranges[i])?);
@@ -385,6 +379,16 @@ impl Opened {
         }
         self.unchanged()?;
         Ok(found)
+    }
+
+    /// Reads so many bytes at `start`; whether they are the file's as it was opened is asked afterwards.
+    fn fill(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        let Err(e) = self.file.read_exact_at(out, start) else { return Ok(()) };
+        self.unchanged()?;
+        Err(match e.kind() {
+            io::ErrorKind::UnexpectedEof => Error::corrupt("the file is truncated"),
+            _ => read_error(e),
+        })
     }
 
     /// Asked after every batch: bytes read before a change was noticed are never given out.
@@ -405,8 +409,23 @@ impl ReadRanges for LocalFile {
         blocking(move || inner.read(&ranges)).await
     }
 
-    fn read_blocking(&self, range: std::ops::Range<u64>) -> Result<Bytes> {
-        self.inner.read(&[range])?.pop().ok_or_else(|| Error::internal("a read gave nothing"))
+    fn read_blocking(&self, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.read(ranges)
+    }
+
+    fn is_near(&self) -> bool {
+        true
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        if start.checked_add(out.len() as u64).is_none_or(|end| end > self.inner.stamp.size) {
+            return Err(super::beyond(
+                &(start..start.saturating_add(out.len() as u64)),
+                self.inner.stamp.size,
+            ));
+        }
+        self.inner.fill(start, out)?;
+        self.inner.unchanged()
     }
 }
 

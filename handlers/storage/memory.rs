@@ -52,7 +52,11 @@ impl ReadRanges for MemoryObject {
         ranges.iter().map(|r| self.slice(r)).collect()
     }
 
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
-        self.slice(&range)
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        ranges.iter().map(|r| self.slice(r)).collect()
+    }
+
+    fn is_near(&self) -> bool {
+        true
     }
 }

@@ -42,8 +42,25 @@ pub trait ReadRanges: fmt::Debug + Send + Sync + 'static {
     /// `Corrupt` when a range is outside the object.
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
 
-    /// As [`ReadRanges::read`] for one range, from a thread that may block.
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes>;
+    /// As [`ReadRanges::read`], from a thread that may block.
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
+
+    /// Whether reading is a copy from memory, or from a file that usually is in memory: it is done where the
+    /// bytes are used, on a thread that may block.
+    fn is_near(&self) -> bool {
+        false
+    }
+
+    /// The bytes from `start` on, as many as `out` has; from a thread that may block.
+    fn read_into(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        let end =
+            start.checked_add(out.len() as u64).ok_or_else(|| Error::corrupt("lies beyond any file"))?;
+        match self.read_blocking(&[start..end])?.as_slice() {
+            [bytes] if bytes.len() == out.len() => out.copy_from_slice(bytes),
+            _ => return Err(Error::internal("a read gave another number of bytes than asked")),
+        }
+        Ok(())
+    }
 }
 
 /// One version of one stored object.
@@ -77,8 +94,25 @@ impl Object {
 
     /// One range, from a thread that may block.
     pub fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
-        self.check(&range)?;
-        self.reader.read_blocking(range)
+        let mut all = self.read_ranges_blocking(&[range])?;
+        all.pop().ok_or_else(|| Error::internal("a read gave nothing"))
+    }
+
+    /// Several ranges, from a thread that may block.
+    pub fn read_ranges_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        ranges.iter().try_for_each(|r| self.check(r))?;
+        self.reader.read_blocking(ranges)
+    }
+
+    /// As many bytes from `start` on as `out` has, from a thread that may block.
+    pub fn read_into(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        self.check(&(start..start.saturating_add(out.len() as u64)))?;
+        self.reader.read_into(start, out)
+    }
+
+    /// See [`ReadRanges::is_near`].
+    pub fn is_near(&self) -> bool {
+        self.reader.is_near()
     }
 
     fn check(&self, range: &Range<u64>) -> Result<()> {

@@ -320,15 +320,28 @@ struct Inside {
     start: u64,
 }
 
+impl Inside {
+    /// The same ranges in the object it is inside of.
+    fn moved(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        ranges.iter().map(|r| r.start + self.start..r.end + self.start).collect()
+    }
+}
+
 #[async_trait]
 impl ReadRanges for Inside {
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let moved: Vec<Range<u64>> =
-            ranges.iter().map(|r| r.start + self.start..r.end + self.start).collect();
-        self.object.read_ranges(&moved).await
+        self.object.read_ranges(&self.moved(ranges)).await
     }
 
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
-        self.object.read_blocking(range.start + self.start..range.end + self.start)
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.object.read_ranges_blocking(&self.moved(ranges))
+    }
+
+    fn is_near(&self) -> bool {
+        self.object.is_near()
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        self.object.read_into(start.saturating_add(self.start), out)
     }
 }

@@ -12,7 +12,7 @@ use crate::chunked::{Elements, Numbers};
 #[derive(Debug)]
 pub(super) struct StoredElements(pub(super) Kind);
 
-impl StoredElements {
+impl Elements for StoredElements {
     fn numbers(&self) -> Option<Numbers> {
         let numbers = |size, big| if big { Numbers::big_endian(size) } else { Numbers::little_endian(size) };
         match &self.0 {
@@ -23,9 +23,7 @@ impl StoredElements {
             _ => None,
         }
     }
-}
 
-impl Elements for StoredElements {
     fn decode(&self, raw: Bytes) -> Result<Block> {
         if let Some(numbers) = self.numbers() {
             return numbers.decode(raw);

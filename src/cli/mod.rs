@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
 
 /// Bands of a stream that are read at once when storage is far away, as far as memory allows: each waits
 /// for the network, not for the processor.
-const BANDS_FROM_AFAR: usize = 6;
+const BANDS_FROM_AFAR: usize = 12;
 
 /// The formats, with an engine within the limits for data at `roots`, and references that lead where they
 /// are allowed to.
@@ -125,7 +125,7 @@ fn registry(config: &Config, roots: &[PathBuf]) -> Result<Registry, Failure> {
     let engine = Arc::new(Engine::new(EngineOptions {
         cache_bytes: config.limits.chunk_cache,
         budget_bytes: config.limits.memory,
-        bands_in_flight: if is_far { BANDS_FROM_AFAR } else { default.bands_in_flight },
+        bands_in_flight: default.bands_in_flight.max(if is_far { BANDS_FROM_AFAR } else { 1 }),
         ..default
     }));
     let remote = config.remote.clone();

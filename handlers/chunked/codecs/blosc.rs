@@ -13,8 +13,8 @@ use super::{
     Codec,
     blosc_filters::{Filter, Scratch, filter},
     blosclz,
-    bytes_in::{Cursor, claimed_len, index, wrong_len, zeroed},
-    deflate, lz4, zstd,
+    bytes_in::{Cursor, claimed_len, index, wrong_len},
+    deflate, filled, lz4, zstd,
 };
 
 /// One Blosc chunk.
@@ -31,7 +31,11 @@ impl Codec for Blosc {
     }
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {
-        Chunk::parse(&input)?.decode(decoded_len).map(Bytes::from)
+        Chunk::parse(&input)?.decode(decoded_len)
+    }
+
+    fn decode_into(&self, input: Bytes, out: &mut [u8]) -> Result<()> {
+        Chunk::parse(&input)?.decode_into(out)
     }
 }
 
@@ -162,18 +166,25 @@ impl<'a> Chunk<'a> {
     }
 
     /// The whole chunk.
-    pub(super) fn decode(&self, decoded_len: Option<usize>) -> Result<Vec<u8>> {
+    pub(super) fn decode(&self, decoded_len: Option<usize>) -> Result<Bytes> {
         let len = claimed_len(u64::try_from(self.len).unwrap_or(u64::MAX), decoded_len)?;
-        let mut out = zeroed(len)?;
+        filled(len, |out| self.decode_into(out))
+    }
+
+    /// The whole chunk, into as many bytes.
+    pub(super) fn decode_into(&self, out: &mut [u8]) -> Result<()> {
+        if out.len() != self.len {
+            return Err(wrong_len(self.len, out.len()));
+        }
         let mut scratch = Scratch::default();
-        let (mut first, mut rest) = (None, out.as_mut_slice());
+        let (mut first, mut rest) = (None, out);
         for i in 0..self.blocks() {
             let (block, after) = rest.split_at_mut(self.block_len.min(rest.len()));
             self.decode_block(i, first.as_deref(), block, &mut scratch)?;
             first.get_or_insert(block);
             rest = after;
         }
-        Ok(out)
+        Ok(())
     }
 
     pub(super) fn blocks(&self) -> usize {

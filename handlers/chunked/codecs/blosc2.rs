@@ -29,7 +29,7 @@ impl Codec for Blosc2 {
         if input.get(2..10) == Some(b"b2frame\0") {
             Frame::parse(&input)?.decode(decoded_len).map(Bytes::from)
         } else {
-            Chunk::parse(&input)?.decode(decoded_len).map(Bytes::from)
+            Chunk::parse(&input)?.decode(decoded_len)
         }
     }
 }
@@ -108,7 +108,7 @@ impl<'a> Frame<'a> {
         for offset in offsets {
             let len = self.chunk_len.min(left);
             let chunk = self.chunk(offset, len)?;
-            out.append(&mut chunk.decode(Some(len))?);
+            out.extend_from_slice(&chunk.decode(Some(len))?);
             left -= len;
         }
         Ok(out)

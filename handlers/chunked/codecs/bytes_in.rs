@@ -16,7 +16,7 @@ pub(super) fn output_limit(decoded_len: Option<usize>, input_len: usize, expansi
 }
 
 /// `len` zero bytes, or `Overloaded` when there is no memory.
-pub(super) fn zeroed(len: usize) -> Result<Vec<u8>> {
+pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|e| {
         Error::new(ErrorKind::Overloaded, format!("no memory for {len} bytes")).with_source(e)

@@ -11,6 +11,7 @@ use libdeflater::{DecompressionError, Decompressor};
 use super::{
     Codec,
     bytes_in::{output_limit, wrong_len, zeroed},
+    filled,
 };
 
 /// Deflate's largest possible expansion.
@@ -37,6 +38,10 @@ impl Codec for Deflate {
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {
         decode(Frame::Zlib, &input, decoded_len)
     }
+
+    fn decode_into(&self, input: Bytes, out: &mut [u8]) -> Result<()> {
+        inflate_exact(&input, out)
+    }
 }
 
 /// What is around the deflated data.
@@ -49,9 +54,7 @@ pub(super) enum Frame {
 /// Inflates `input` to `decoded_len` bytes, or to whatever comes.
 pub(super) fn decode(frame: Frame, input: &[u8], decoded_len: Option<usize>) -> Result<Bytes> {
     if let Some(len) = decoded_len {
-        let mut out = zeroed(len)?;
-        exact(frame, input, &mut out)?;
-        return Ok(out.into());
+        return filled(len, |out| exact(frame, input, out));
     }
     let limit = output_limit(None, input.len(), EXPANSION);
     let mut room = input.len().saturating_mul(4).clamp(4096, limit.max(4096));

@@ -32,7 +32,10 @@ mod zstd;
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use cdm::{Encoding, Error, Result, ResultExt};
+use cdm::{Encoding, Result, ResultExt};
+
+use self::bytes_in::wrong_len;
+use crate::buffers::Buffer;
 
 pub use self::{
     bitshuffle::{Bitshuffle, Compression},
@@ -68,6 +71,15 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// is never allocated beyond what `decoded_len`, or the input's possible expansion, justifies.
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes>;
 
+    /// As [`Codec::decode`], into memory that is there already, which is filled exactly.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`].
+    fn decode_into(&self, input: Bytes, out: &mut [u8]) -> Result<()> {
+        let decoded = self.decode(input, Some(out.len()))?;
+        fill(out, &decoded)
+    }
+
     /// The encoded length of `decoded_len` bytes when it does not depend on their values.
     fn encoded_len(&self, decoded_len: usize) -> Option<usize> {
         let _ = decoded_len;
@@ -102,33 +114,61 @@ impl Pipeline {
 
     /// Decodes one chunk to exactly `decoded_len` bytes. Bit `i` of `filter_mask` skips stage `i`.
     pub fn decode(&self, input: Bytes, decoded_len: usize, filter_mask: u32) -> Result<Bytes> {
-        let skipped = |i: usize| i < 32 && filter_mask & (1 << i) != 0;
-        // The length before each stage's encoding, as far as it does not depend on values.
-        let mut lens = Vec::with_capacity(self.0.len());
-        let mut len = Some(decoded_len);
-        for (i, stage) in self.0.iter().enumerate() {
-            lens.push(len);
-            if !skipped(i) {
-                len = len.and_then(|n| stage.encoded_len(n));
-            }
-        }
-        let mut data = input;
-        for (i, (stage, len)) in self.0.iter().zip(lens).enumerate().rev() {
-            if !skipped(i) {
-                data = stage.decode(data, len).within(|| stage.name())?;
-            }
-        }
+        let stages = self.stages(decoded_len, filter_mask);
+        let data = decode_all(&stages, input)?;
         if data.len() != decoded_len {
-            return Err(Error::corrupt(format!(
-                "a chunk decodes to {} bytes, not {decoded_len}",
-                data.len()
-            )));
+            return Err(wrong_len(data.len(), decoded_len));
         }
         Ok(data)
+    }
+
+    /// Decodes one chunk into `out`, which it fills exactly. Bit `i` of `filter_mask` skips stage `i`.
+    pub(crate) fn decode_into(&self, input: Bytes, out: &mut [u8], filter_mask: u32) -> Result<()> {
+        let stages = self.stages(out.len(), filter_mask);
+        match stages.split_first() {
+            Some(((first, _), others)) => {
+                first.decode_into(decode_all(others, input)?, out).within(|| first.name())
+            }
+            None => fill(out, &input),
+        }
+    }
+
+    /// The stages that are not skipped, in encoding order, each with the length before its encoding as far
+    /// as that does not depend on values.
+    fn stages(&self, decoded_len: usize, filter_mask: u32) -> Vec<(&dyn Codec, Option<usize>)> {
+        let skipped = |i: usize| i < 32 && filter_mask & (1 << i) != 0;
+        let mut len = Some(decoded_len);
+        let stages = self.0.iter().enumerate().filter(|(i, _)| !skipped(*i));
+        stages
+            .map(|(_, stage)| {
+                let before = len;
+                len = len.and_then(|n| stage.encoded_len(n));
+                (stage.as_ref(), before)
+            })
+            .collect()
     }
 
     /// Decodes one chunk whose length its metadata do not tell.
     pub fn decode_any(&self, input: Bytes) -> Result<Bytes> {
         self.0.iter().rev().try_fold(input, |data, stage| stage.decode(data, None).within(|| stage.name()))
     }
+}
+
+fn decode_all(stages: &[(&dyn Codec, Option<usize>)], input: Bytes) -> Result<Bytes> {
+    stages.iter().rev().try_fold(input, |data, (stage, len)| stage.decode(data, *len).within(|| stage.name()))
+}
+
+fn fill(out: &mut [u8], decoded: &[u8]) -> Result<()> {
+    if decoded.len() != out.len() {
+        return Err(wrong_len(decoded.len(), out.len()));
+    }
+    out.copy_from_slice(decoded);
+    Ok(())
+}
+
+/// `len` bytes that `decode` fills, in memory that is used again.
+fn filled(len: usize, decode: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Bytes> {
+    let mut out = Buffer::new(len)?;
+    decode(&mut out)?;
+    Ok(out.freeze())
 }

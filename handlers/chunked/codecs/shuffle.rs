@@ -7,10 +7,7 @@ use bytes::Bytes;
 use cdm::Encoding;
 use cdm::Result;
 
-use super::{
-    Codec,
-    bytes_in::{wrong_len, zeroed},
-};
+use super::{Codec, bytes_in::wrong_len, filled};
 
 /// Byte shuffle of elements of a fixed size.
 #[derive(Debug)]
@@ -43,9 +40,15 @@ impl Codec for Shuffle {
         if self.element_size <= 1 || input.len() < self.element_size {
             return Ok(input);
         }
-        let mut out = zeroed(input.len())?;
-        unshuffle(self.element_size, &input, &mut out);
-        Ok(out.into())
+        filled(input.len(), |out| self.decode_into(input, out))
+    }
+
+    fn decode_into(&self, input: Bytes, out: &mut [u8]) -> Result<()> {
+        if input.len() != out.len() {
+            return Err(wrong_len(input.len(), out.len()));
+        }
+        unshuffle(self.element_size, &input, out);
+        Ok(())
     }
 
     fn encoded_len(&self, decoded_len: usize) -> Option<usize> {

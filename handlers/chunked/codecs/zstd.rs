@@ -11,6 +11,7 @@ use zstd::zstd_safe::{DCtx, ErrorCode, get_error_name, get_frame_content_size};
 use super::{
     Codec,
     bytes_in::{claimed_len, output_limit, wrong_len, zeroed},
+    filled,
 };
 
 /// A run-length block of 4 bytes stands for at most 128 KiB.
@@ -39,9 +40,7 @@ impl Codec for Zstd {
 
     fn decode(&self, input: Bytes, decoded_len: Option<usize>) -> Result<Bytes> {
         if let Some(len) = decoded_len {
-            let mut out = zeroed(len)?;
-            decompress_exact(&input, &mut out)?;
-            return Ok(out.into());
+            return filled(len, |out| decompress_exact(&input, out));
         }
         let limit = output_limit(None, input.len(), EXPANSION);
         let mut room = match get_frame_content_size(&input) {
@@ -59,6 +58,10 @@ impl Codec for Zstd {
                 Err(code) => return Err(damaged(code)),
             }
         }
+    }
+
+    fn decode_into(&self, input: Bytes, out: &mut [u8]) -> Result<()> {
+        decompress_exact(&input, out)
     }
 }
 

@@ -147,16 +147,19 @@ impl ReadRanges for RemoteObject {
     }
 
     /// For metadata, which lies near other metadata: reads ahead.
-    fn read_blocking(&self, range: Range<u64>) -> Result<Bytes> {
-        if range.end > self.meta.size {
-            return Err(beyond(&range, self.meta.size));
-        }
-        if let Some(bytes) = self.shared.extents.find(self.id, &range) {
-            return Ok(bytes);
-        }
-        let ahead = self.ahead(&range);
-        let bytes = self.shared.runtime.block_on(self.fetch(ahead.clone()))?;
-        self.shared.extents.keep(self.id, ahead.start, &bytes);
-        Ok(bytes.slice(..byte_len(&range)?))
+    fn read_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let read = |range: &Range<u64>| {
+            if range.end > self.meta.size {
+                return Err(beyond(range, self.meta.size));
+            }
+            if let Some(bytes) = self.shared.extents.find(self.id, range) {
+                return Ok(bytes);
+            }
+            let ahead = self.ahead(range);
+            let bytes = self.shared.runtime.block_on(self.fetch(ahead.clone()))?;
+            self.shared.extents.keep(self.id, ahead.start, &bytes);
+            Ok(bytes.slice(..byte_len(range)?))
+        };
+        ranges.iter().map(read).collect()
     }
 }

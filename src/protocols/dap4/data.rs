@@ -65,8 +65,8 @@ pub(super) fn length(source: &dyn Source, dmr: &str, form: Form) -> Option<u64> 
 
 /// The body: the first chunk holds `dmr`, the others the data of all of `source`.
 ///
-/// The first item comes only when the first data chunk is complete, so an error until then is an error
-/// of the whole reply. After a later error comes an error chunk with `report`'s document, then the
+/// The first item comes only when the first data chunk is complete, or when the source says with an empty
+/// block that it has begun well and more takes a while, so an error until then is an error of the whole reply. After a later error comes an error chunk with `report`'s document, then the
 /// error itself, which cuts the connection.
 ///
 /// # Errors
@@ -92,7 +92,7 @@ pub(super) fn encode(
         Framer { ready: VecDeque::new(), pending: VecDeque::new(), small: BytesMut::new(), held: 0 };
     framer.frame(BYTE_ORDER | flag, vec![first.into()]);
     let state =
-        Encoding { pieces: Box::pin(pieces(source, form)), framer, report, stage: Stage::Data, begun: false };
+        Encoding { pieces: Box::pin(pieces(source, form)), framer, report, stage: Stage::Data, go: false };
     Ok(Box::pin(stream::unfold(state, Encoding::next)))
 }
 
@@ -221,8 +221,8 @@ struct Encoding<P, R> {
     framer: Framer,
     report: R,
     stage: Stage,
-    /// Something has been given out.
-    begun: bool,
+    /// Something has been given out, or may be.
+    go: bool,
 }
 
 impl<P, R> Encoding<P, R>
@@ -232,17 +232,17 @@ where
 {
     async fn next(mut self) -> Option<(Result<Bytes>, Self)> {
         loop {
-            let complete = self.framer.has_data_chunk() || self.stage == Stage::Ended;
-            if (self.begun || complete)
+            self.go |= self.framer.has_data_chunk() || self.stage == Stage::Ended;
+            if self.go
                 && let Some(bytes) = self.framer.ready.pop_front()
             {
-                self.begun = true;
                 return Some((bytes, self));
             }
             if self.stage == Stage::Ended {
                 return None;
             }
             match self.pieces.next().await {
+                Some(Ok(piece)) if piece.is_empty() => self.go = true,
                 Some(Ok(piece)) => self.framer.push(piece),
                 None => {
                     self.framer.finish();
@@ -250,7 +250,7 @@ where
                 }
                 Some(Err(error)) => {
                     self.stage = Stage::Ended;
-                    if self.begun {
+                    if self.go {
                         self.framer.fail((self.report)(&error), error);
                     } else {
                         self.framer.ready = VecDeque::from([Err(error)]);

@@ -1,0 +1,244 @@
+//! Encoded chunks: fetched whole, decoded on threads that may block, from the cache or through it where that is
+//! worth it.
+
+use std::{mem, sync::Arc};
+
+use bytes::Bytes;
+use cdm::{Block, Error, Result, ResultExt};
+use futures::{StreamExt, TryStreamExt};
+
+use super::BandRead;
+use crate::{
+    buffers::Buffer,
+    chunked::{
+        ChunkLocation,
+        cache::ChunkKey,
+        origin::{Origin, fetch, fetch_now},
+        plan::Run,
+        target::{Target, repeat},
+    },
+    storage::blocking,
+};
+
+/// Chunks are fetched and decoded in jobs of about this many bytes, so that decoders share a band.
+const JOB: u64 = 1 << 20;
+
+/// A chunk that is fetched whole and decoded.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded {
+    pub(super) chunk: Vec<u64>,
+    pub(super) origin: Origin,
+    pub(super) filter_mask: u32,
+    pub(super) parts: Vec<Vec<Run>>,
+    /// It goes through the cache.
+    pub(super) keep: bool,
+}
+
+impl BandRead {
+    /// Fetches, decodes and scatters encoded chunks, several at a time.
+    pub(super) async fn read_encoded(&self, chunks: Vec<Encoded>, target: &Arc<Target>) -> Result<()> {
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        for chunk in chunks {
+            if chunk.keep || self.peek(&chunk).is_some() {
+                alone.push(vec![chunk]);
+            } else {
+                together.push(chunk);
+            }
+        }
+        together.sort_by_key(|c| c.origin.position());
+        let chunk_len = self.chunk_len()?;
+        let mut jobs = alone;
+        let (mut job, mut stored, mut decoded) = (Vec::new(), 0, 0);
+        for chunk in together {
+            stored += chunk.origin.byte_len().unwrap_or(chunk_len);
+            decoded += chunk_len;
+            job.push(chunk);
+            if stored >= JOB || decoded >= JOB {
+                jobs.push(mem::take(&mut job));
+                (stored, decoded) = (0, 0);
+            }
+        }
+        jobs.extend((!job.is_empty()).then_some(job));
+        let parallel = self.engine.options().decoders.max(1) * 2;
+        let alone = jobs.len() == 1;
+        let jobs = jobs.into_iter().map(|job| self.clone().job(job, Arc::clone(target), alone));
+        // Made before they are polled: the stream needs no closure that borrows.
+        let jobs = jobs.collect::<Vec<_>>();
+        futures::stream::iter(jobs).buffer_unordered(parallel).try_collect::<()>().await
+    }
+
+    /// Decodes some chunks into `target`; `alone`: nobody else does.
+    async fn job(self, job: Vec<Encoded>, target: Arc<Target>, alone: bool) -> Result<()> {
+        if let [one] = job.as_slice()
+            && (one.keep || self.peek(one).is_some())
+        {
+            let bytes = self.decoded(one).await?;
+            blocking(move || job_parts(&job).try_for_each(|p| self.scatter(&target, p, (&bytes, 0)))).await
+        } else {
+            let stored = self.fetched(&job).await?;
+            let decoder = self.engine.decoder().await?;
+            blocking(move || {
+                let _decoder = decoder;
+                let stored = stored.map_or_else(|| self.fetched_now(&job), Ok)?;
+                for (chunk, stored) in job.iter().zip(stored) {
+                    // The band is of fill values already.
+                    let Some(stored) = stored else { continue };
+                    self.place_in(&target, chunk, stored, alone)?;
+                    self.begun.notify_one();
+                }
+                Ok(())
+            })
+            .await
+        }
+    }
+
+    /// Decodes a chunk to where it belongs in `target`.
+    fn place_in(&self, target: &Target, chunk: &Encoded, stored: Bytes, alone: bool) -> Result<()> {
+        if alone
+            && let [part] = chunk.parts.as_slice()
+            && self.extent(part).is_contiguous()
+            && self.extent(part).wanted == self.chunk_len()?
+        {
+            let decode = |out: &mut [u8]| {
+                self.array
+                    .pipeline
+                    .decode_into(stored.clone(), out, chunk.filter_mask)
+                    .within(|| self.place(&chunk.chunk))
+            };
+            if let Some(done) = target.in_place(part, decode) {
+                return done;
+            }
+        }
+        let bytes = self.decode(&chunk.chunk, stored, chunk.filter_mask)?;
+        chunk.parts.iter().try_for_each(|p| self.scatter(target, p, (&bytes, 0)))
+    }
+
+    /// The band that is one whole chunk.
+    pub(super) async fn whole(&self, chunk: Encoded) -> Result<Block> {
+        let job = [chunk];
+        let stored = self.fetched(&job).await?;
+        let decoder = self.engine.decoder().await?;
+        let this = self.clone();
+        blocking(move || {
+            let _decoder = decoder;
+            let stored = stored.map_or_else(|| this.fetched_now(&job), Ok)?.pop().flatten();
+            let [chunk] = job;
+            let mut buffer = Buffer::new(this.len)?;
+            match stored {
+                Some(stored) => this.array.pipeline.decode_into(stored, &mut buffer, chunk.filter_mask),
+                None => repeat(&this.array.fill, &mut buffer),
+            }
+            .within(|| this.place(&chunk.chunk))?;
+            this.converted(buffer)
+        })
+        .await
+    }
+
+    /// The stored bytes of chunks; `None` when they are near, and best read where they are decoded.
+    async fn fetched(&self, chunks: &[Encoded]) -> Result<Option<Vec<Option<Bytes>>>> {
+        let origins: Vec<_> = chunks.iter().map(|c| &c.origin).collect();
+        if origins.iter().all(|origin| origin.is_near()) {
+            return Ok(None);
+        }
+        fetch(&origins, self.largest_stored()?).await.within(|| &self.array.name).map(Some)
+    }
+
+    /// The stored bytes of chunks that are near; blocks.
+    fn fetched_now(&self, chunks: &[Encoded]) -> Result<Vec<Option<Bytes>>> {
+        let origins: Vec<_> = chunks.iter().map(|c| &c.origin).collect();
+        fetch_now(&origins).within(|| &self.array.name)
+    }
+
+    /// One chunk, whole and decoded, from the cache or through it where that is worth it.
+    pub(super) async fn decoded(&self, encoded: &Encoded) -> Result<Bytes> {
+        if let Some(bytes) = self.peek(encoded) {
+            return Ok(bytes);
+        }
+        let whole = || async {
+            let job = [encoded.clone()];
+            let stored = self.fetched(&job).await?;
+            let decoder = self.engine.decoder().await?;
+            let this = self.clone();
+            blocking(move || {
+                let _decoder = decoder;
+                let stored = stored.map_or_else(|| this.fetched_now(&job), Ok)?.pop().flatten();
+                let [Encoded { chunk, filter_mask, .. }] = job;
+                stored.map_or_else(|| this.fill(), |stored| this.decode(&chunk, stored, filter_mask))
+            })
+            .await
+        };
+        if encoded.keep {
+            let lifetime = encoded.origin.lifetime();
+            self.engine.cache().chunk(self.key(encoded), self.chunk_len()?, lifetime, whole).await
+        } else {
+            whole().await
+        }
+    }
+
+    /// Whether another band or another request is likely to want the chunk: this one takes only some of
+    /// it, or the whole selection is small.
+    pub(super) fn is_worth_keeping(&self, parts: &[Vec<Run>]) -> bool {
+        self.small
+            || !parts.iter().any(|part| {
+                part.iter().zip(&self.array.shape).zip(&self.array.chunk_shape).all(
+                    |((run, &size), &chunk)| {
+                        let inside = chunk.min(size - (run.chunk * chunk).min(size));
+                        run.start == 0 && run.count == inside && (run.step == 1 || inside == 1)
+                    },
+                )
+            })
+    }
+
+    /// How many chunks of one band may go through the cache: the same first ones for every band of a row
+    /// of chunks that is larger than the cache, lest each band evicts what the next one needs.
+    pub(super) fn keepers(&self) -> usize {
+        let room = self.engine.options().cache_bytes / 4 * 3;
+        let chunks = room / self.array.chunk_byte_len().unwrap_or(u64::MAX).max(1);
+        usize::try_from(chunks).unwrap_or(usize::MAX).max(1)
+    }
+
+    pub(super) fn peek(&self, encoded: &Encoded) -> Option<Bytes> {
+        self.engine.cache().peek(&self.key(encoded))
+    }
+
+    fn key(&self, encoded: &Encoded) -> ChunkKey {
+        ChunkKey {
+            version: Arc::clone(&self.array.version),
+            object: encoded.origin.object(),
+            variable: self.array.name.clone(),
+            chunk: encoded.chunk.clone(),
+        }
+    }
+
+    fn decode(&self, chunk: &[u64], stored: Bytes, filter_mask: u32) -> Result<Bytes> {
+        let len = usize::try_from(self.chunk_len()?)
+            .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
+        self.array.pipeline.decode(stored, len, filter_mask).within(|| self.place(chunk))
+    }
+
+    /// Where an encoded chunk's bytes come from, and which stages it skipped.
+    pub(super) fn origin(&self, chunk: &[u64], location: ChunkLocation) -> Result<(Origin, u32)> {
+        Ok(match location {
+            ChunkLocation::Stored { object, offset, len, filter_mask } => {
+                (Origin::Range(object, self.stored(chunk, offset, len)?), filter_mask)
+            }
+            ChunkLocation::Keyed { store, path } => (Origin::Key(store, path), 0),
+            ChunkLocation::Encoded(bytes) => (Origin::Here(bytes), 0),
+            // Never encoded: every stage was skipped.
+            ChunkLocation::Inline(bytes) => (Origin::Here(bytes), u32::MAX),
+        })
+    }
+
+    /// A chunk that was never written.
+    fn fill(&self) -> Result<Bytes> {
+        let len = usize::try_from(self.chunk_len()?)
+            .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
+        let mut buffer = Buffer::new(len)?;
+        repeat(&self.array.fill, &mut buffer)?;
+        Ok(buffer.freeze())
+    }
+}
+
+fn job_parts(job: &[Encoded]) -> impl Iterator<Item = &Vec<Run>> {
+    job.iter().flat_map(|c| &c.parts)
+}
