@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import sections
-from stores import Process
+from measure import Process
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".work"

@@ -8,21 +8,18 @@ the server (DAP4), which is started anew for each. Medians; requests and bytes a
 a small file: a smoke test, not a figure.
 """
 
-import argparse
 import os
 import re
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import sections
+import inputs
+import measure
+from measure import Process, Verdicts
 
-ROOT = Path(__file__).resolve().parents[1]
-WORK = ROOT / ".work"
-PYTHON = WORK / "venv-stores" / "bin" / "python"
-MAKER = WORK / "venv" / "bin" / "python"
+PYTHON = measure.WORK / "venv-stores" / "bin" / "python"
 
 DIRECT = """
 import sys, time, s3fs, xarray
@@ -43,24 +40,6 @@ READS = {
     "step": "one time step",
     "all": "the whole variable",
 }
-
-
-class Process:
-    def __init__(self, command, pattern, log):
-        with log.open("w") as out:
-            self.process = subprocess.Popen(list(map(str, command)), stdout=out, stderr=subprocess.STDOUT, env=environment())
-        for _ in range(200):
-            found = re.search(pattern, log.read_text(errors="replace"))
-            if found:
-                self.url = found.group(1)
-                return
-            time.sleep(0.02)
-        self.stop()
-        raise SystemExit("it did not start:\n" + log.read_text(errors="replace"))
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(15)
 
 
 def environment():
@@ -89,9 +68,9 @@ def direct(endpoint, name, what):
 def through(binary, endpoint, name, what):
     """The time of the requests that a client makes of a server which has seen nothing yet."""
     command = [binary, "serve", f"s3://bench/{name}", "--endpoint", endpoint, "--anonymous", "--listen", "127.0.0.1:0"]
-    server = Process(command, r"browse (http://127\.0\.0\.1:\d+)/", WORK / "bench-server.log")
+    server = Process(command, r"browse (http://127\.0\.0\.1:\d+)/", env=environment())
     time.sleep(0.1)
-    url = f"{server.url}/opendap/{name}"
+    url = f"{server.url}/opendap/{Path(name).name}"
     targets = [f"{url}.dmr"]
     if what == "step":
         targets.append(f"{url}.dap?dap4.ce=/t[5:5][][]")
@@ -107,76 +86,60 @@ def through(binary, endpoint, name, what):
 
 
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--server", default=os.environ.get("THALWEG", str(ROOT / "target/release/thalweg")))
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--quick", action="store_true")
-    options.add_argument("--write", type=Path, help="writes the table into this file")
-    chosen = options.parse_args()
-
-    from stream import MAKE
-
-    steps, rounds = (20, 1) if chosen.quick else (360, chosen.rounds)
-    folder = WORK / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"stream_{steps}.nc"
-    path = folder / name
-    if not path.exists():
-        subprocess.run([str(MAKER), "-c", MAKE, str(path), str(steps)], check=True)
-        os.replace(str(path) + ".part", path)
-    path.read_bytes()  # the store finds the file in the page cache
-
-    samples, log = {}, WORK / "bench-store-requests.log"
+    chosen = measure.options(__doc__.splitlines()[0]).parse_args()
+    steps = 20 if chosen.quick else 360
+    path = inputs.whole(steps)["slabs"]
+    name = f"{path.parent.name}/{path.name}"
+    measure.warm(path)
+    found, log = {}, measure.SCRATCH / "requests.log"
+    log.touch()
     for latency in (0, 20):
-        command = [sys.executable, ROOT / "tests/common/s3_server.py", WORK, "--latency", latency, "--log", log]
-        store = Process(command, r"(http://127\.0\.0\.1:\d+)", WORK / "bench-store.log")
-        try:
-            for _ in range(rounds):
-                for what in READS:
-                    for reader in ("direct", "Thalweg"):
-                        traffic(log)
-                        if reader == "direct":
-                            seconds = direct(store.url, name, what)
-                        else:
-                            seconds = through(chosen.server, store.url, name, what)
-                        samples.setdefault((latency, what, reader), []).append((seconds, *traffic(log)))
-        finally:
-            store.stop()
+        command = [sys.executable, measure.ROOT / "tests/common/s3_server.py", measure.WORK, "--latency", latency, "--log", log]
+        with Process(command, r"(http://127\.0\.0\.1:\d+)", log=measure.SCRATCH / "store.log") as store:
 
-    def medians(key):
-        return [statistics.median(sample[i] for sample in samples[key]) for i in range(3)]
+            def read(what, reader):
+                traffic(log)
+                seconds = direct(store.url, name, what) if reader == "direct" else through(chosen.server, store.url, name, what)
+                requests, size = traffic(log)
+                return {"seconds": seconds, "requests": requests, "bytes": size}
 
+            cases = {
+                (latency, what, reader): lambda what=what, reader=reader: read(what, reader) for what in READS for reader in ("direct", "Thalweg")
+            }
+            found |= measure.interleaved(1 if chosen.quick else chosen.rounds, cases)
+    verdicts = Verdicts()
+    lines = table(found, steps, path)
+    judge(found, verdicts)
+    measure.finish(chosen, "One large file in an object store", lines, verdicts, {})
+    # A small file says nothing about speed; only requests are judged then.
+    return 0 if all(kept for text, kept in verdicts.all if "requests" in text) else 1
+
+
+def table(found, steps, path):
     lines = [
-        "Made by `benches/stores.py`.",
-        "",
         f"netCDF-4, Float32 {steps} x 361 x 720, chunks 1 x 361 x 720, shuffle and deflate; {path.stat().st_size / 1e6:.0f} MB in a small S3",
-        f"server on the same machine that waits 0 or 20 ms before each answer. {os.cpu_count()} processor cores, {rounds} rounds in turn, medians.",
+        "server on the same machine that waits 0 or 20 ms before each answer.",
         "Direct: xarray with h5netcdf through s3fs, without Python's start and imports. Thalweg: curl, DMR and then data, of a server that",
         "has just been started.",
         "",
         "| wait | read | direct: seconds | requests | MB | Thalweg: seconds | requests | MB | ratio of times |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    verdicts = []
     for latency in (0, 20):
         for what, words in READS.items():
-            theirs, ours = medians((latency, what, "direct")), medians((latency, what, "Thalweg"))
-            cells = [f"{s:.2f} | {requests:.0f} | {size / 1e6:.1f}" for s, requests, size in (theirs, ours)]
-            lines.append(f"| {latency} ms | {words} | {cells[0]} | {cells[1]} | {ours[0] / theirs[0]:.2f} |")
-            if ours[0] > theirs[0]:
-                verdicts.append((f"{words} with {latency} ms takes no longer than directly ({ours[0]:.2f} s, {theirs[0]:.2f} s)", False))
-    if not verdicts:
-        verdicts.append(("nothing takes longer through the server than directly", True))
-    described = medians((0, "describe", "Thalweg"))[1]
-    verdicts.append((f"a description costs at most 3 requests ({described:.0f})", described <= 3))
-    print("\n".join(lines) + "\n")
-    for text, kept in verdicts:
-        print(("kept:   " if kept else "MISSED: ") + text)
-    if chosen.write:
-        promises = [f"- {'kept' if kept else '**missed**'}: {text}" for text, kept in verdicts]
-        sections.write(chosen.write, "One large file in an object store", [*lines, "", *promises])
-    # A small file says nothing about speed; only requests are judged then.
-    return 0 if all(kept for text, kept in verdicts if not chosen.quick or "requests" in text) else 1
+            theirs, ours = found[latency, what, "direct"], found[latency, what, "Thalweg"]
+            cells = [f"{figures['seconds']:.2f} | {figures['requests']:.0f} | {figures['bytes'] / 1e6:.1f}" for figures in (theirs, ours)]
+            lines.append(f"| {latency} ms | {words} | {cells[0]} | {cells[1]} | {ours['seconds'] / theirs['seconds']:.2f} |")
+    return lines
+
+
+def judge(found, verdicts):
+    for latency in (0, 20):
+        for what, words in READS.items():
+            theirs, ours = found[latency, what, "direct"]["seconds"], found[latency, what, "Thalweg"]["seconds"]
+            verdicts.at_most(f"{words} with {latency} ms against reading directly", ours, theirs, 1, "s")
+    described = found[0, "describe", "Thalweg"]["requests"]
+    verdicts.add(f"a description costs at most 3 requests ({described:.0f})", described <= 3)
 
 
 if __name__ == "__main__":

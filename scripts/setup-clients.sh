@@ -3,6 +3,7 @@
 # Safe to run again: what is present and unchanged is left alone.
 #
 #   scripts/setup-clients.sh          everything
+#   scripts/setup-clients.sh benches  only what benches/ needs (nginx, the newest Python environment, the peers')
 #   scripts/setup-clients.sh demo     only what scripts/demo.sh needs (ncdump, the newest Python environment)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +11,9 @@ what=${1:-all}
 
 # command -> Debian package that brings it
 declare -A packages=([ncdump]=netcdf-bin [curl]=curl [cc]=gcc)
+if [ "$what" = benches ]; then
+    packages+=([nginx]=nginx-light)
+fi
 if [ "$what" = all ]; then
     packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl [chromium]=chromium [node]=nodejs [npm]=npm)
 fi
@@ -62,10 +66,13 @@ environment() {
 }
 
 environment venv requirements-newest.txt
+if [ "$what" = all ] || [ "$what" = benches ]; then
+    environment venv-stores requirements-stores.txt
+    environment venv-peers requirements-peers.txt
+fi
 if [ "$what" = all ]; then
     environment venv-1.6.5 requirements-1.6.5.txt
     environment venv-1.7.2 requirements-1.7.2.txt
-    environment venv-stores requirements-stores.txt
 fi
 if [ "$what" = all ]; then
     # What drives the browser, and the rules of accessibility it is judged by.

@@ -60,10 +60,7 @@ clients() {
     step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 600 "pages in a browser" node tests/browser/run.mjs "$THALWEG" .work/data .work/screenshots
-    step 120 "benchmark of pages runs" .work/venv/bin/python benches/pages.py --server "$THALWEG" --quick
-    step 300 "benchmark of aggregations runs" .work/venv/bin/python benches/aggregation.py --server "$THALWEG" --quick
-    step 300 "benchmark runs" .work/venv/bin/python benches/stream.py --quick
-    step 300 "benchmark of object stores runs" .work/venv/bin/python benches/stores.py --quick
+    step 900 "benchmarks run" benches/run.sh --quick
 }
 
 demo() {
