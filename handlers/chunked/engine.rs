@@ -197,7 +197,7 @@ struct Reading {
     /// Read, to be given out.
     ready: VecDeque<Block>,
     small: bool,
-    /// Bytes of the budget that its blocks hold.
+    /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
     _counted: Counted,
 }
@@ -296,6 +296,7 @@ impl Reading {
                     break;
                 }
             };
+            self.own.fetch_add(u64::from(all) * UNIT, Ordering::Relaxed);
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
             let is_slow = decoded > SLOW && !self.array.pipeline.is_empty();
             let begun = Arc::new(Notify::new());
@@ -306,7 +307,9 @@ impl Reading {
                 let blocks = read_band(engine, array, band, small, told).await?;
                 // What the working space needed returns now, the rest with the bytes.
                 drop(permit.split((all - output) as usize));
-                Ok(blocks.into_iter().map(|block| hold_part(block, &mut permit, &own)).collect())
+                let held = blocks.into_iter().map(|block| hold_part(block, &mut permit, &own)).collect();
+                own.fetch_sub(u64::from(all) * UNIT, Ordering::Relaxed);
+                Ok(held)
             });
             let numbers = self.array.elements.numbers().is_some();
             self.in_flight.push_back(Task { handle, begun: (is_slow && numbers).then_some(begun) });

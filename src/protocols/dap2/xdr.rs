@@ -157,10 +157,12 @@ fn swapped(data_type: &DataType, bytes: Bytes) -> Bytes {
         return bytes;
     }
     let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    // Compiled for the widest vectors that the processor has.
+    let wide = pulp::Arch::new();
     if *data_type == DataType::Float64 {
-        bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|n| n.reverse());
+        wide.dispatch(|| bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|n| n.reverse()));
     } else {
-        bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|n| n.reverse());
+        wide.dispatch(|| bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|n| n.reverse()));
     }
     bytes.freeze()
 }
