@@ -27,6 +27,7 @@ use super::{
     cache::ChunkCache,
     plan::{Band, BandLimit, Plan},
     read::read_band,
+    tally::Tally,
 };
 
 /// What a permit stands for.
@@ -82,6 +83,7 @@ pub struct Engine {
     decoders: Arc<Semaphore>,
     /// Reads that have begun and not ended: they share the budget.
     readings: Arc<AtomicU64>,
+    tally: Tally,
 }
 
 impl Default for Engine {
@@ -101,6 +103,7 @@ impl Engine {
             permits,
             decoders: Arc::new(Semaphore::new(options.decoders.max(1))),
             readings: Arc::default(),
+            tally: Tally::default(),
             options,
         }
     }
@@ -139,6 +142,10 @@ impl Engine {
 
     pub(crate) fn cache(&self) -> &ChunkCache {
         &self.cache
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// A turn at decoding.

@@ -12,6 +12,7 @@ pub mod plan;
 mod read;
 mod stored;
 mod strided;
+mod tally;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::storage::{Object, Store};
 
 pub use elements::Numbers;
 pub use engine::{Engine, EngineOptions};
+pub use tally::Counts;
 pub use varying::VaryingArray;
 
 /// Where one chunk's stored bytes are.

@@ -25,6 +25,8 @@ use crate::storage::{
     faults::{Fault, Faulty},
 };
 
+mod storms;
+
 /// Every byte inverted behind a header of three; counts how often it decodes.
 #[derive(Debug, Default)]
 struct Inverted {

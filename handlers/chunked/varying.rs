@@ -159,6 +159,11 @@ impl Reading {
                     },
                 };
                 let turn = self.engine.decoder().await?;
+                if known {
+                    self.engine.tally().hit();
+                } else {
+                    self.engine.tally().decoded();
+                }
                 let (array, shape) = (Arc::clone(&self.array), band.shape.clone());
                 let place = format!("chunk {chunk:?}");
                 let (back, bytes) = blocking(move || {

@@ -23,6 +23,7 @@ use cdm::{Error, ErrorKind, Result, Source, coordinates::summarise::summarise};
 use handlers::{
     Registry,
     aggregation::{Collection, Note, Snapshot},
+    chunked::Counts,
     ncml,
     registry::Found,
     storage::{KeptFiles, Object, Place},
@@ -106,6 +107,11 @@ impl Catalog {
         }
         // What is open in places that have gone closes when nobody has asked for it for a while.
         Self { open: before.open.clone(), started: before.started, ..this }
+    }
+
+    /// What the chunk engine has done and holds.
+    pub fn engine(&self) -> Counts {
+        self.registry.engine().counts()
     }
 
     /// Adds what the configuration defines.

@@ -204,7 +204,8 @@ impl Call<'_> {
         // Each connection has a receiver, and so has each loop that accepts them.
         let loops = if self.shared.shows_metrics { 1 } else { 2 };
         let connections = self.shared.phase.receiver_count().saturating_sub(loops);
-        let text = self.shared.metrics.text(connections, self.live.data_answers());
+        let text =
+            self.shared.metrics.text(connections, self.live.data_answers(), self.live.catalog.engine());
         let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         let headers = [(header::CONTENT_TYPE, media_type)].into_iter().collect();
         Ok(self.plain(Reply::text(StatusCode::OK, headers, text)).await)

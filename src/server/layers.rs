@@ -298,7 +298,9 @@ mod tests {
         assert_eq!(response.headers()["x-request-id"], "abc-1");
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert!(text.ends_with(b"Request abc-1\n"));
-        assert!(metrics.text(0, 0).contains("\nthalweg_panics_total 1\n"));
+        assert!(
+            metrics.text(0, 0, handlers::chunked::Counts::default()).contains("\nthalweg_panics_total 1\n")
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use handlers::chunked::Counts;
 use http::StatusCode;
 
 /// How an answer ended, as the log names it.
@@ -63,7 +64,7 @@ impl Metrics {
     }
 
     /// The counts, and what is the case now: `connections`, and data answers that are being sent.
-    pub(super) fn text(&self, connections: usize, data_answers: usize) -> String {
+    pub(super) fn text(&self, connections: usize, data_answers: usize, engine: Counts) -> String {
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display| {
             // Writing to a text cannot fail.
@@ -84,6 +85,12 @@ impl Metrics {
         one("thalweg_data_answers", "gauge", "Answers with data that are being sent.", &data_answers);
         let bytes = self.bytes.load(Relaxed);
         one("thalweg_response_bytes_total", "counter", "Bytes of bodies sent.", &bytes);
+        let help = "Chunks of data that were decoded.";
+        one("thalweg_chunks_decoded_total", "counter", help, &engine.chunks_decoded);
+        let help = "Decoded chunks that were found in the cache.";
+        one("thalweg_chunk_cache_hits_total", "counter", help, &engine.cache_hits);
+        one("thalweg_chunk_cache_bytes", "gauge", "Decoded chunks that are kept.", &engine.cached_bytes);
+        one("thalweg_data_bytes", "gauge", "Memory of data on their way.", &engine.budget_in_use);
         one("thalweg_panics_total", "counter", "Requests that met a defect.", &self.panics.load(Relaxed));
         out.push_str("# HELP thalweg_build_info The version, as a label.\n# TYPE thalweg_build_info gauge\n");
         let _ = writeln!(out, "thalweg_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
@@ -117,7 +124,7 @@ mod tests {
         metrics.answered(Some(StatusCode::OK), "failed", 2);
         metrics.answered(Some(StatusCode::NOT_FOUND), "done", 1);
         metrics.answered(None, "cancelled", 0);
-        let text = metrics.text(3, 2);
+        let text = metrics.text(3, 2, Counts { chunks_decoded: 7, ..Counts::default() });
         let value = |name: &str| {
             let line = text.lines().find(|l| l.strip_prefix(name).is_some_and(|r| r.starts_with(' ')));
             line.unwrap().rsplit(' ').next().unwrap().to_owned()
@@ -129,12 +136,17 @@ mod tests {
             (value("thalweg_response_bytes_total"), value("thalweg_connections")),
             ("8".into(), "3".into())
         );
+        assert_eq!(value("thalweg_chunks_decoded_total"), "7");
         assert_eq!(value("config_last_reload_successful"), "1");
         let before = value("config_last_reload_success_timestamp_seconds");
         metrics.reloaded(false);
-        assert!(metrics.text(0, 0).contains("\nconfig_last_reload_successful 0\n"));
-        assert!(metrics.text(0, 0).contains(&format!("success_timestamp_seconds {before}\n")));
+        assert!(metrics.text(0, 0, Counts::default()).contains("\nconfig_last_reload_successful 0\n"));
+        assert!(
+            metrics.text(0, 0, Counts::default()).contains(&format!("success_timestamp_seconds {before}\n"))
+        );
         metrics.reloaded(true);
-        assert!(!metrics.text(0, 0).contains(&format!("success_timestamp_seconds {before}\n")));
+        assert!(
+            !metrics.text(0, 0, Counts::default()).contains(&format!("success_timestamp_seconds {before}\n"))
+        );
     }
 }

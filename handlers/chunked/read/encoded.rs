@@ -100,6 +100,7 @@ impl BandRead {
             && self.extent(part).wanted == self.chunk_len()?
         {
             let decode = |out: &mut [u8]| {
+                self.engine.tally().decoded();
                 self.array
                     .pipeline
                     .decode_into(stored.clone(), out, chunk.filter_mask)
@@ -125,7 +126,10 @@ impl BandRead {
             let [chunk] = job;
             let mut buffer = Buffer::new(this.len)?;
             match stored {
-                Some(stored) => this.array.pipeline.decode_into(stored, &mut buffer, chunk.filter_mask),
+                Some(stored) => {
+                    this.engine.tally().decoded();
+                    this.array.pipeline.decode_into(stored, &mut buffer, chunk.filter_mask)
+                }
                 None => repeat(&this.array.fill, &mut buffer),
             }
             .within(|| this.place(&chunk.chunk))?;
@@ -152,6 +156,7 @@ impl BandRead {
     /// One chunk, whole and decoded, from the cache or through it where that is worth it.
     pub(super) async fn decoded(&self, encoded: &Encoded) -> Result<Bytes> {
         if let Some(bytes) = self.peek(encoded) {
+            self.engine.tally().hit();
             return Ok(bytes);
         }
         let whole = || async {
@@ -213,6 +218,7 @@ impl BandRead {
     fn decode(&self, chunk: &[u64], stored: Bytes, filter_mask: u32) -> Result<Bytes> {
         let len = usize::try_from(self.chunk_len()?)
             .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
+        self.engine.tally().decoded();
         self.array.pipeline.decode(stored, len, filter_mask).within(|| self.place(chunk))
     }
 
