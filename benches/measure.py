@@ -222,6 +222,23 @@ def load(binary, server, targets, **settings):
     return report
 
 
+def storm(binary, server, targets, connections, seconds, warmup, **settings):
+    """Many requests: their rate, times in milliseconds, microseconds of the server's processors for each."""
+    report = load(binary, server, targets, connections=connections, seconds=seconds, warmup=warmup, **settings)
+    if not report["requests"]:
+        raise Failed(next(iter(report["reasons"]), "no answer"))
+    # Processor time runs from the beginning, requests count from the end of the warm-up on.
+    answered = report["requests"] * (seconds + warmup) / seconds
+    return {
+        "rate": report["rate"],
+        "p50": report["p50"] / 1000,
+        "p99": report["p99"] / 1000,
+        "errors": report["errors"] + report["starved"],
+        "cpu": report["server_cpu"] / answered * 1e6,
+        "peak": server.peak(),
+    }
+
+
 def limits(binary, *arguments):
     """`limits`: what a plain program reaches."""
     return run_tool(binary, "limits", *arguments)

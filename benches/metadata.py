@@ -71,6 +71,13 @@ def many_variables(path, count, groups):
                 group.create_dataset(f"variable_{j}", data=values).attrs["units"] = "K"
 
 
+def folder(path, files):
+    """A folder of so many files, which are no more than their first bytes."""
+    path.mkdir(parents=True)
+    for i in range(files):
+        (path / f"analysis_{i:06}.nc").write_bytes(b"CDF\x01" + bytes(i % 100))
+
+
 class Case:
     def __init__(self, chosen):
         self.binary = chosen.server
@@ -85,28 +92,11 @@ class Case:
         for count in self.counts:
             path = made(f"variables_{count}.nc", lambda part, count=count: many_variables(part, count, 100))
             (self.root / path.name).hardlink_to(path)
-        self.folder("thousand", 1000)
+        folder(self.root / "thousand", 1000)
         measure.warm(self.root)
 
-    def folder(self, name, files):
-        folder = self.root / name
-        folder.mkdir()
-        for i in range(files):
-            (folder / f"analysis_{i:06}.nc").write_bytes(b"CDF\x01" + bytes(i % 100))
-
-    def storm(self, server, target, connections, **settings):
-        settings = {"seconds": self.seconds, "warmup": self.warmup, **settings}
-        report = measure.load(self.binary, server, [target], connections=connections, **settings)
-        if not report["requests"]:
-            raise Failed(next(iter(report["reasons"]), "no answer"))
-        answered = report["requests"] * (settings["seconds"] + settings["warmup"]) / settings["seconds"]
-        return {
-            "rate": report["rate"],
-            "p50": report["p50"] / 1000,
-            "p99": report["p99"] / 1000,
-            "errors": report["errors"] + report["starved"],
-            "cpu": report["server_cpu"] / answered * 1e6,
-        }
+    def storm(self, server, target, connections):
+        return measure.storm(self.binary, server, [target], connections, self.seconds, self.warmup)
 
     def variables(self, count):
         """Milliseconds of a first answer of a server just started, and of the next ones; its processor seconds and
@@ -124,9 +114,10 @@ class Case:
 
     def many_files(self, count):
         """{what: figures} for a folder of `count` files, asked for as browsers ask: compressed."""
-        self.folder("many", count)
+        root = measure.SCRATCH / "listed"
+        folder(root / "many", count)
         found = {}
-        with measure.Thalweg(self.binary, self.root) as server:
+        with measure.Thalweg(self.binary, root) as server:
             measure.body(server, "/-/ready")
             before = server.resident()
             for what, target in ASKED_FOR.items():

@@ -57,19 +57,8 @@ class Case:
             (folder / f"{i}.dap").write_bytes(measure.body(server, target))
         return folder, [f"/{i}.dap" for i in range(len(self.warm))]
 
-    def storm(self, server, targets, connections, **settings):
-        """Rates and times in milliseconds; and microseconds of the server's processors for each request."""
-        settings = {"seconds": self.seconds, "warmup": self.warmup, "random": 1, **settings}
-        report = measure.load(self.binary, server, targets, connections=connections, **settings)
-        answered = report["requests"] * (settings["seconds"] + settings["warmup"]) / settings["seconds"]
-        return {
-            "rate": report["rate"],
-            "p50": report["p50"] / 1000,
-            "p99": report["p99"] / 1000,
-            "errors": report["errors"] + report["starved"],
-            "cpu": report["server_cpu"] / max(answered, 1) * 1e6,
-            "peak": server.peak(),
-        }
+    def storm(self, server, targets, connections):
+        return measure.storm(self.binary, server, targets, connections, self.seconds, self.warmup, random=1)
 
     def cold(self, server, target, requests):
         """The median milliseconds of requests for one chunk each."""
@@ -151,7 +140,7 @@ TITLES = {
     256: "warm, different slabs, 256 connections",
     1000: "warm, different slabs, 1,000 connections",
     "repeated": "warm, one slab over and over, 256 connections",
-    "wide": f"more chunks than the cache holds, 32 connections",
+    "wide": "more chunks than the cache holds, 32 connections",
 }
 
 
@@ -170,9 +159,13 @@ def table(case, found):
     for (which, name), figures in sorted(found.items(), key=lambda item: list(TITLES).index(item[0][0]) if item[0][0] in TITLES else -1):
         if which not in TITLES or name == "limit":
             continue
+        shown = f"| {TITLES[which]} | {'**Thalweg**' if name == 'Thalweg' else name} |"
+        if "why" in figures:
+            lines.append(f"{shown} {figures['why']} | | | | | | |")
+            continue
         against = found.get((which, "nginx"), {}).get("rate")
-        shown = [number(figures["rate"]), share(figures["rate"], against), number(figures["p50"]), number(figures["p99"]), f"{figures['errors']:.0f}", number(figures["cpu"]), number(figures["peak"])]
-        lines.append(f"| {TITLES[which]} | {'**Thalweg**' if name == 'Thalweg' else name} | " + " | ".join(shown) + " |")
+        columns = [number(figures["rate"]), share(figures["rate"], against), number(figures["p50"]), number(figures["p99"]), f"{figures['errors']:.0f}", number(figures["cpu"]), number(figures["peak"])]
+        lines.append(f"{shown} " + " | ".join(columns) + " |")
     lines += ["", f"Two cores inflate {number(found['wide', 'limit']['rate'])} such chunks a second."]
     return lines
 
@@ -195,9 +188,10 @@ def cells(found):
     for name in ("Thalweg", "nginx", "pydap", "xpublish"):
         column = "limit" if name == "nginx" else name
         if (256, name) in found:
-            kept["slabs 256", column] = number(found[256, name]["rate"])
+            kept["slabs 256", column] = number(found[256, name].get("rate"))
             figures = found[1000, name]
-            kept["slabs 1000", column] = f"{number(figures['rate'])} ({number(figures['peak'])}; {figures['errors']:.0f})"
+            if "why" not in figures:
+                kept["slabs 1000", column] = f"{number(figures['rate'])} ({number(figures['peak'])}; {figures['errors']:.0f})"
     return kept
 
 
