@@ -82,12 +82,14 @@ def versions(binary):
         packages |= {package["name"].lower(): package["version"] for package in json.loads(listed.stdout)}
     names = ["pydap", "gunicorn", "xpublish", "xpublish_opendap", "uvicorn", "netcdf4", "h5py", "zarr", "numcodecs", "xarray", "numpy"]
     lock = (measure.ROOT / "Cargo.lock").read_text()
-    crates = [f"{name} {re.search(rf'name = .{name}.\nversion = .([0-9.]+)', lock).group(1)}" for name in ("libdeflater", "zstd")]
+    # Name, then version: as the lock file has it.
+    crates = re.findall(r'name = "(libdeflater|zstd)"\nversion = "([0-9.]+)"', lock)
     nginx = said("/usr/sbin/nginx", "-v").removeprefix("nginx version: ").replace("nginx/", "nginx ")
     commit = said("git", "-C", measure.ROOT, "describe", "--always")
     found = [f"{said(binary, '--version')} ({commit})", nginx, f"Python {platform.python_version()}"]
     found += [f"{name} {packages[name]}" for name in names if name in packages]
-    return ", ".join([*found, *crates]) + "."
+    found += [f"{name} {version}" for name, version in crates]
+    return ", ".join(found) + "."
 
 
 def table():
