@@ -15,7 +15,7 @@ if [ "$what" = benches ]; then
     packages+=([nginx]=nginx-light)
 fi
 if [ "$what" = all ]; then
-    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl [chromium]=chromium [node]=nodejs [npm]=npm)
+    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl [valgrind]=valgrind [chromium]=chromium [node]=nodejs [npm]=npm)
 fi
 
 as_root() {

@@ -60,6 +60,7 @@ clients() {
     step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 600 "pages in a browser" node tests/browser/run.mjs "$THALWEG" .work/data .work/screenshots
+    step 300 "instructions of hot paths" .work/venv/bin/python benches/instructions.py --server "$THALWEG"
     step 900 "benchmarks run" benches/run.sh --quick
 }
 
