@@ -1,28 +1,20 @@
-"""Whole-process benchmark: 1,000 daily files as one dataset, through the server and by xarray from the local files.
+"""Whole-process benchmark: 1,000 daily files as one dataset, through the server, by xarray and by netCDF4-python from the local files.
 
     aggregation.py [--server BINARY] [--rounds N] [--quick] [--write docs/performance.md]
 
-In one run, in turn, `--rounds` times: xarray opens the files with `open_mfdataset` and reads a step, a series at one point and
-everything; curl asks the server for the same (DAP4): first of a server that has just been started with its index of members on
-disk, then again of the same server. The very first start, which makes the index, and 10,000 files are measured once. `--quick`
-uses few files: a smoke test, not a figure.
+In one run, in turn: xarray opens the files with `open_mfdataset` and reads a step, a series at one point and everything;
+netCDF4-python opens each file, reads the point or everything, and closes it; the server is asked for the same (DAP4): first
+one that has just been started with its index of members on disk, then the same again. The very first start, which makes the
+index, and 10,000 files are measured once.
 """
 
-import argparse
-import os
+import json
 import shutil
-import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import sections
-from measure import Process
-
-ROOT = Path(__file__).resolve().parents[1]
-WORK = ROOT / ".work"
-PYTHON = WORK / "venv" / "bin" / "python"
+import measure
+from measure import Verdicts, number, share, timed
 
 MAKE = """
 import sys, numpy, netCDF4
@@ -41,153 +33,177 @@ for day in range(days):
         v[0] = 280 + noise + day / 100
 """
 
-LOCAL = """
-import sys, time, glob, xarray
+LAPS = """
+import sys, time, glob, json
 folder, lat, lon = sys.argv[1], *map(int, sys.argv[2:])
 files = sorted(glob.glob(folder + "/*.nc"))
-started = time.monotonic()
+laps = {}
 def lap(name):
     global started
     now = time.monotonic()
-    print(name, now - started)
+    laps[name] = now - started
     started = now
+"""
+XARRAY = f"""
+import xarray
+{LAPS}
+started = time.monotonic()
 data = xarray.open_mfdataset(files, combine="nested", concat_dim="time", data_vars="minimal", coords="minimal", compat="override")
 lap("open")
 data.sst[len(files) // 2].values
 lap("step")
 data.sst[:, lat, lon].values
 lap("series")
+data.sst[:, lat // 2, lon // 3].values
+lap("other")
 data.sst.values
 lap("all")
+print(json.dumps(laps))
+"""
+LOOP = f"""
+import netCDF4, numpy
+{LAPS}
+def read(*cell):
+    found = []
+    for file in files:
+        with netCDF4.Dataset(file) as data:
+            data.set_auto_maskandscale(False)
+            found.append(data["sst"][cell])
+    return numpy.concatenate(found)
+started = time.monotonic()
+read(slice(None), lat, lon)
+lap("series")
+read(slice(None), lat // 2, lon // 3)
+lap("other")
+read(Ellipsis)
+lap("all")
+print(json.dumps(laps))
 """
 
-READS = {"open": "opening: its description", "step": "one time step", "series": "a series at one point", "all": "everything"}
+READS = {
+    "open": "opening: its description",
+    "step": "one time step",
+    "series": "a series at one point",
+    "other": "a series at another point",
+    "all": "everything",
+}
+LATS, LONS = 90, 180
+POINT = LATS // 2, LONS // 2
 
 
 def make(name, days, lats, lons):
-    folder = WORK / "bench" / name
+    folder = measure.BENCH / name
     if not (folder / "made").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        subprocess.run([str(PYTHON), "-c", MAKE, str(folder), str(days), str(lats), str(lons)], check=True)
+        subprocess.run([str(measure.PYTHON), "-c", MAKE, str(folder), str(days), str(lats), str(lons)], check=True)
         (folder / "made").touch()
-    for path in folder.glob("*.nc"):
-        path.read_bytes()  # both find the files in the page cache
+    measure.warm(folder)
     return folder
 
 
-def local(folder, lat, lon):
-    done = subprocess.run([str(PYTHON), "-c", LOCAL, str(folder), str(lat), str(lon)], check=True, capture_output=True, text=True, timeout=900)
-    return {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+def local(code, folder):
+    """Seconds of each read, without Python's start and imports."""
+    command = [measure.PYTHON, "-c", code, folder, *POINT]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
+    if done.returncode:
+        raise measure.Failed(done.stderr.strip().splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-class Server:
-    """The server over a folder whose files are joined, with its index in a folder of its own."""
+def settings(index):
+    """A folder's files joined, with the index of members in a folder of its own."""
+    return f'[[dataset]]\nname = "joined"\nglob = "*.nc"\njoin = "time"\n[index]\nfolder = "{index}"\n[limits]\nconnections_per_address = 4000\n'
 
-    def __init__(self, binary, folder, index):
-        config = WORK / "bench" / "aggregation.toml"
-        config.write_text(f'[[dataset]]\nname = "joined"\nglob = "*.nc"\njoin = "time"\n\n[index]\nfolder = "{index}"\n')
-        command = [binary, "serve", folder, "--config", config, "--listen", "127.0.0.1:0"]
-        self.process = Process(command, r"browse (http://127\.0\.0\.1:\d+)/", WORK / "bench-server.log")
-        self.url = f"{self.process.url}/opendap/joined"
 
-    def get(self, target):
-        """Seconds until curl has it all."""
-        done = subprocess.run(
-            ["curl", "-sSfg", "-o", "/dev/null", "-w", "%{time_total} %{size_download}", f"{self.url}{target}"],
-            check=True, timeout=900, capture_output=True, text=True,
-        )  # fmt: skip
-        return float(done.stdout.split()[0])
+def targets(days):
+    lat, lon = POINT
+    data = "/opendap/joined.dap?dap4.ce=/sst"
+    return {
+        "open": "/opendap/joined.dmr",
+        "step": f"{data}[{days // 2}:{days // 2}][][]",
+        "series": f"{data}[][{lat}:{lat}][{lon}:{lon}]",
+        "other": f"{data}[][{lat // 2}:{lat // 2}][{lon // 3}:{lon // 3}]",
+        "all": data,
+    }
 
-    def laps(self, days, lat, lon):
-        return {
-            "open": self.get(".dmr"),
-            "step": self.get(f".dap?dap4.ce=/sst[{days // 2}:{days // 2}][][]"),
-            "series": self.get(f".dap?dap4.ce=/sst[][{lat}:{lat}][{lon}:{lon}]"),
-            "all": self.get(".dap?dap4.ce=/sst"),
-        }
 
-    def resident(self):
-        status = Path(f"/proc/{self.process.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+def ours(binary, folder, index, days):
+    """Seconds of each read of a server just started; then of each again; and its memory. What is asked for first finds
+    the dataset not yet open, so a description and a series are both first, each of a server of its own."""
+    with measure.Thalweg(binary, folder, settings(index)) as server:
+        cold = timed(server, targets(days)["series"])[0]
+    with measure.Thalweg(binary, folder, settings(index)) as server:
+        found = {("started", what): timed(server, target)[0] for what, target in targets(days).items()}
+        found["cold", "series"] = cold
+        for what, target in targets(days).items():
+            found["again", what] = timed(server, target)[0]
+        found["peak"] = server.peak()
+    return found
 
-    def stop(self):
-        self.process.stop()
+
+def description(binary, folder, index):
+    with measure.Thalweg(binary, folder, settings(index)) as server:
+        return timed(server, targets(1)["open"])[0]
 
 
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--server", default=os.environ.get("THALWEG", str(ROOT / "target/release/thalweg")))
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--quick", action="store_true")
-    options.add_argument("--write", type=Path, help="writes the table into this file")
-    chosen = options.parse_args()
+    chosen = measure.options(__doc__.splitlines()[0]).parse_args()
     days, many, rounds = (50, 200, 1) if chosen.quick else (1000, 10_000, chosen.rounds)
-    lats, lons = 90, 180
-    lat, lon = lats // 2, lons // 2
-    folder = make(f"daily_{days}", days, lats, lons)
-    index = WORK / "bench" / "index"
-    shutil.rmtree(index, ignore_errors=True)
-
-    server = Server(chosen.server, folder, index)
-    first = server.get(".dmr")
-    server.stop()
-
-    samples = {}
-    for _ in range(rounds):
-        for name, laps in (("xarray", local(folder, lat, lon)),):
-            for what, seconds in laps.items():
-                samples.setdefault((name, what), []).append(seconds)
-        server = Server(chosen.server, folder, index)
-        try:
-            for name in ("started", "again"):
-                for what, seconds in server.laps(days, lat, lon).items():
-                    samples.setdefault((name, what), []).append(seconds)
-            samples.setdefault(("server", "resident"), []).append(server.resident())
-        finally:
-            server.stop()
-
+    folder = make(f"daily_{days}", days, LATS, LONS)
     large = make(f"daily_{many}_small", many, 2, 2)
-    server = Server(chosen.server, large, index)
-    first_many = server.get(".dmr")
-    server.stop()
-    server = Server(chosen.server, large, index)
-    warm_many = server.get(".dmr")
-    server.stop()
+    index = measure.SCRATCH / "index"
 
-    median = {key: statistics.median(values) for key, values in samples.items()}
-    size = days * lats * lons * 4 / 1e6
+    first = description(chosen.server, folder, index)
+    cases = {
+        "xarray": lambda: local(XARRAY, folder),
+        "loop": lambda: local(LOOP, folder),
+        "ours": lambda: ours(chosen.server, folder, index, days),
+    }
+    found = measure.interleaved(rounds, cases)
+    first_many, warm_many = (description(chosen.server, large, index) for _ in range(2))
+
+    xarray, loop, thalweg = found["xarray"], found["loop"], found["ours"]
+    size = days * LATS * LONS * 4 / 1e6
     lines = [
-        "Made by `benches/aggregation.py`.",
+        f"{days:,} daily netCDF-4 files, Float32 1 x {LATS} x {LONS} each, shuffle and deflate ({size:.0f} MB decoded), joined on time; page cache warm.",
+        f"{rounds} rounds in turn, medians, milliseconds. xarray: `open_mfdataset` (nested, minimal) and reads from the local files; loop: netCDF4-python opens,",
+        "reads and closes each file; both without Python's start and imports. Thalweg: of a server just started with its index on disk, one after the other,",
+        "and then each again; times faster than the loop, or than xarray where there is none.",
         "",
-        f"{days:,} daily netCDF-4 files, Float32 1 x {lats} x {lons} each, shuffle and deflate ({size:.0f} MB decoded), joined on time; page cache warm.",
-        f"{os.cpu_count()} processor cores, {rounds} rounds in turn, medians, seconds. xarray: `open_mfdataset` (nested, minimal) and reads from the local files, without Python's",
-        "start and imports. Thalweg: curl (DAP4), of a server just started with its index on disk, and the same again.",
-        "",
-        "| read | xarray, local files | server just started | xarray / ours | again | xarray / ours |",
-        "|---|---|---|---|---|---|",
+        "| read | xarray | loop | server just started | times | again | times |",
+        "|---|---|---|---|---|---|---|",
     ]
     for what, words in READS.items():
-        theirs, started, again = (median[(name, what)] for name in ("xarray", "started", "again"))
-        lines.append(f"| {words} | {theirs:.3f} | {started:.3f} | {theirs / started:.0f} | {again:.4f} | {theirs / again:.0f} |")
+        theirs = loop.get(what, xarray[what])
+        shown = [number(xarray[what] * 1000), number(loop[what] * 1000) if what in loop else "-"]
+        for which in ("started", "again"):
+            shown += [number(thalweg[which, what] * 1000), share(theirs, thalweg[which, what])]
+        lines.append(f"| {words} | " + " | ".join(shown) + " |")
     lines += [
         "",
+        f"A series as the very first request of a server just started: {number(thalweg['cold', 'series'] * 1000)} ms, {share(loop['series'], thalweg['cold', 'series'])} times faster than the loop.",
         f"The first opening, which makes the index, took {first:.2f} s; of {many:,} files {first_many:.2f} s, and {warm_many:.3f} s of a server started anew with its index.",
-        f"The server's resident memory was {median[('server', 'resident')]:.0f} MB at most.",
+        f"The server's resident memory was {thalweg['peak']:.0f} MB at most.",
     ]
-    verdicts = [
-        (f"{READS[what]}: at least 10 times faster than xarray warm ({median[('xarray', what)] / median[('again', what)]:.0f} times)", median[("xarray", what)] >= 10 * median[("again", what)])
-        for what in ("open", "step", "series")
-    ]
-    verdicts.append((f"{many:,} members open in under 1 s with the index ({warm_many:.2f} s)", warm_many < 1))
-    print("\n".join(lines) + "\n")
-    for text, kept in verdicts:
-        print(("kept:   " if kept else "MISSED: ") + text)
-    if chosen.write:
-        promises = [f"- {'kept' if kept else '**missed**'}: {text}" for text, kept in verdicts]
-        sections.write(chosen.write, "A thousand files as one dataset", [*lines, "", *promises])
-    # Few files say nothing about speed.
-    return 0 if chosen.quick or all(kept for _, kept in verdicts) else 1
+    verdicts = Verdicts()
+    for title, key, wanted in (
+        ("6. a series at one point of a server just started, its index warm", ("cold", "series"), 12),
+        ("6. a series at another point", ("started", "other"), 12),
+        ("6. a series at one point again", ("again", "series"), 40),
+    ):
+        times = loop[key[1]] / thalweg[key]
+        verdicts.add(f"{title}: {times:.0f} times faster than a local loop of netCDF4-python (at least {wanted})", times >= wanted)
+    for what in ("open", "step", "series"):
+        times = xarray[what] / thalweg["again", what]
+        verdicts.add(f"{READS[what]}: {times:.0f} times faster than xarray, warm (at least 10)", times >= 10)
+    verdicts.add(f"{many:,} members open in under 1 s with the index ({warm_many:.2f} s)", warm_many < 1)
+    cells = {}
+    for row, what in (("series daily", "series"), ("all daily", "all")):
+        key = ("cold", "series") if what == "series" else ("started", "all")
+        cells[row, "Thalweg"] = f"{number(thalweg[key] * 1000)} (again {number(thalweg['again', what] * 1000)})"
+        cells[row, "local"] = number(loop[what] * 1000)
+    return measure.finish(chosen, "A thousand files as one dataset", lines, verdicts, cells)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ and its figures are kept under .work/bench/results for the table that `overview.
 
 import argparse
 import atexit
+import http.client
 import json
 import math
 import os
@@ -183,6 +184,21 @@ def curl(*urls, least=0, timeout=300):
         firsts.append(float(first) * 1000)
         total += int(size)
     return {"seconds": wall, "bytes": total, "first": statistics.median(firsts)}
+
+
+def timed(server, target):
+    """Seconds until one answer is there, connecting included, and its bytes."""
+    started = time.monotonic()
+    connection = http.client.HTTPConnection(server.address, timeout=300)
+    connection.request("GET", target)
+    answer = connection.getresponse()
+    size = 0
+    while part := answer.read(1 << 20):
+        size += len(part)
+    connection.close()
+    if answer.status != 200:
+        raise Failed(f"{target}: status {answer.status}")
+    return time.monotonic() - started, size
 
 
 def body(server, target):

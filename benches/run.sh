@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Everything side by side, from a fresh clone to docs/performance.md:
 #
-#   benches/run.sh            all benchmarks, each of which writes its section; takes about 25 minutes
+#   benches/run.sh            all benchmarks, each of which writes its section; takes about 35 minutes
 #   benches/run.sh --quick    small inputs, one round, nothing written: shows that everything runs
 #   benches/run.sh [--quick] whole slabs ...    only these
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-every=(whole slabs metadata aggregation stores)
+every=(whole slabs series storms metadata aggregation growth stores)
 arguments=(--write docs/performance.md)
 quick=
 chosen=()
