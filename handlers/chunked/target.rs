@@ -31,22 +31,26 @@ pub(super) struct Target {
 impl Target {
     /// Room for a band of `shape`. Without `fill`, every element must be written.
     pub(super) fn new(shape: &[u64], element: usize, fill: Option<&Bytes>) -> Result<Self> {
+        Self::in_pieces(PIECE, shape, element, fill)
+    }
+
+    fn in_pieces(piece: u64, shape: &[u64], element: usize, fill: Option<&Bytes>) -> Result<Self> {
         let axis = shape.iter().position(|n| *n > 1).unwrap_or(0);
         let size = shape.get(axis).copied().unwrap_or(1);
         let too_large = || Error::too_large("a band is too large");
         let row = shape.iter().skip(axis + 1).try_fold(element as u64, |n, s| n.checked_mul(*s));
         let row = row.ok_or_else(too_large)?;
         // A band of little more than a piece is one.
-        let rows = if row.saturating_mul(size) <= 2 * PIECE { size } else { (PIECE / row.max(1)).max(1) };
+        let rows = if row.saturating_mul(size) <= 2 * piece { size } else { (piece / row.max(1)).max(1) };
         let mut pieces = Vec::new();
         let mut done = 0;
         while done < size {
             let len = rows.min(size - done).checked_mul(row).and_then(|n| usize::try_from(n).ok());
-            let mut piece = Buffer::new(len.ok_or_else(too_large)?)?;
+            let mut room = Buffer::new(len.ok_or_else(too_large)?)?;
             if let Some(fill) = fill {
-                repeat(fill, &mut piece)?;
+                repeat(fill, &mut room)?;
             }
-            pieces.push(Mutex::new(piece));
+            pieces.push(Mutex::new(room));
             done += rows.min(size - done);
         }
         Ok(Self { element, axis, rows, shape: shape.to_vec(), pieces })
@@ -124,4 +128,50 @@ pub(super) fn repeat(value: &[u8], out: &mut [u8]) -> Result<()> {
         _ => return Err(Error::internal("a fill value of another size than the elements")),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cdm::Selection;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::chunked::plan::{BandLimit, Plan, tests::cases};
+
+    proptest! {
+        #[test]
+        fn pieces_hold_what_one_buffer_would(
+            (shape, chunk_shape, axes) in cases(), piece in 1_u64..64, element in prop::sample::select(vec![1_usize, 3, 4]),
+        ) {
+            let selection = Selection::new(axes, &shape).unwrap();
+            let mut plan = Plan::new(&chunk_shape, &selection);
+            let everything = BandLimit { aim: u64::MAX, aligned: u64::MAX };
+            let Some(band) = plan.next_band(everything) else { return Ok(()) };
+            let fill = Bytes::from(vec![0xAB; element]);
+            let whole = Target::in_pieces(1 << 20, &band.shape, element, Some(&fill)).unwrap();
+            let cut = Target::in_pieces(piece, &band.shape, element, Some(&fill)).unwrap();
+            let len = usize::try_from(chunk_shape.iter().product::<u64>()).unwrap() * element;
+            for (n, part) in band.parts().enumerate() {
+                let chunk: Vec<u8> = (0..len).map(|i| u8::try_from((i * 31 + n * 7) % 251).unwrap()).collect();
+                whole.scatter(&part, &chunk_shape, (&chunk, 0)).unwrap();
+                cut.scatter(&part, &chunk_shape, (&chunk, 0)).unwrap();
+            }
+            let row = cut.shape.iter().skip(cut.axis + 1).product::<u64>() * element as u64;
+            let pieces = cut.into_pieces();
+            prop_assert!(pieces.len() == 1 || pieces.iter().all(|p| p.len() as u64 <= piece.max(row)));
+            let joined: Vec<u8> = pieces.iter().flat_map(|p| p.to_vec()).collect();
+            let whole: Vec<u8> = whole.into_pieces().iter().flat_map(|p| p.to_vec()).collect();
+            prop_assert_eq!(joined, whole);
+        }
+    }
+
+    #[test]
+    fn a_fill_value_must_fit() {
+        let mut out = [0; 6];
+        repeat(&[1, 2, 3], &mut out).unwrap();
+        assert_eq!(out, [1, 2, 3, 1, 2, 3]);
+        repeat(&[9, 9], &mut out).unwrap();
+        assert_eq!(out, [9; 6]);
+        assert!(repeat(&[1, 2, 3, 4], &mut out).is_err() && repeat(&[], &mut out).is_err());
+    }
 }

@@ -159,9 +159,10 @@ proptest! {
     fn equals_a_naive_reader(
         (shape, chunk_shape, axes) in cases(),
         size in prop::sample::select(vec![1_usize, 2, 3, 4, 8, 12]),
-        encoded: bool, hole in 0_usize..4, band in 1_u64..300, cache in 0_u64..300,
+        encoded: bool, far: bool, hole in 0_usize..4, band in 1_u64..300, cache in 0_u64..300,
     ) {
-        let made = made(&shape, &chunk_shape, size, encoded, hole, Fault::None);
+        let fault = if far { Fault::Delay(Duration::ZERO) } else { Fault::None };
+        let made = made(&shape, &chunk_shape, size, encoded, hole, fault);
         let selection = Selection::new(axes, &shape).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let engine = engine(band, cache, 1 << 20);
@@ -179,6 +180,35 @@ async fn each_chunk_is_decoded_once_when_rows_of_chunks_fit() {
     read(&engine, &made.array, &Selection::all(&[64, 40])).await.unwrap();
     assert_eq!(made.codec.decoded.load(Ordering::SeqCst), 32);
     assert_eq!(engine.cached_bytes(), 0, "streaming does not go through the cache");
+}
+
+/// Two rows of chunks of 5 MiB each: more than any band aims for, less than a stream's share.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_of_chunks_is_decoded_once_and_given_out_in_pieces_behind_a_sign_of_life() {
+    let shape = [16, 300, 512];
+    let made = made(&shape, &[8, 60, 512], 4, true, 4, Fault::None);
+    let engine = Arc::new(Engine::default());
+    let all = Selection::all(&shape);
+    let blocks: Vec<Block> = engine.read(&made.array, &all).try_collect().await.unwrap();
+    assert!(bytes(blocks[0].clone()).is_empty(), "said before the row is complete");
+    assert!(blocks.iter().all(|block| block.byte_len() <= 2 << 20));
+    let found: Vec<u8> = blocks.into_iter().flat_map(bytes).collect();
+    assert!(found == expected(&made, &all));
+    assert_eq!(made.codec.decoded.load(Ordering::SeqCst), 10 - made.missing.len() as u64);
+    assert_eq!(engine.budget_in_use(), 0);
+}
+
+/// The same when there is no memory for a row: bands cut through chunks, and each stream goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_chunks_larger_than_the_budget_are_cut() {
+    let shape = [16, 100, 512];
+    let made = made(&shape, &[8, 20, 512], 4, true, 0, Fault::None);
+    let engine = Arc::new(Engine::new(EngineOptions { budget_bytes: 2 << 20, ..EngineOptions::default() }));
+    let all = Selection::all(&shape);
+    let (one, two) = futures::join!(read(&engine, &made.array, &all), read(&engine, &made.array, &all));
+    let expected = expected(&made, &all);
+    assert!(one.unwrap() == expected && two.unwrap() == expected);
+    assert_eq!(engine.budget_in_use(), 0);
 }
 
 #[tokio::test]

@@ -94,4 +94,9 @@ impl ReadRanges for Faulty {
         ranges.iter().try_for_each(|r| self.admit(r))?;
         self.inner.read_blocking(ranges)
     }
+
+    /// What takes time is far away.
+    fn is_near(&self) -> bool {
+        self.inner.is_near() && !matches!(self.fault, Fault::Delay(_))
+    }
 }
