@@ -3,8 +3,8 @@
     growth.py [--server BINARY] [--rounds N] [--quick] [--write docs/performance.md]
 
 A curve each for the size of a request, the number of chunks that hold the same data, the variables of a file, the members of
-an aggregation and the clients at once: each size two or four times the one before, and each on a server of its own that has just been started.
-How the last doublings grow says whether a curve is flat, linear or worse: the exponent is 0 for flat and 1 for linear.
+an aggregation and the clients at once: each size two or four times the one before, and each on a server of its own that has
+just been started. How the last doublings grow says whether a curve is flat, linear or worse: the exponent is 0 for flat and 1 for linear.
 """
 
 import math
@@ -27,8 +27,11 @@ FLAT, LINEAR = 0.15, 1.12
 class Curve:
     """What one thing grows with. `point(size)` gives seconds by name, and the peak of memory as "MB"."""
 
-    def __init__(self, title, unit, sizes, growth, why=""):
-        self.title, self.unit, self.sizes, self.growth, self.why = title, unit, sizes, growth, why
+    # Figure -> the largest exponent, and why it grows at all.
+    growth = {}
+
+    def __init__(self, title, unit, sizes):
+        self.title, self.unit, self.sizes = title, unit, sizes
 
     def exponents(self, found):
         """Of each figure: how it grew over the last two doublings."""
@@ -39,10 +42,12 @@ class Curve:
 class Request(Curve):
     """Steps of a deflated variable."""
 
+    growth = {"seconds": (LINEAR, "each byte is decoded and sent"), "MB": (FLAT, "")}
+
     def __init__(self, chosen):
         self.steps = 20 if chosen.quick else 360
         sizes = [2, 4, 8, 16] if chosen.quick else [5, 11, 22, 45, 90, 180, 360]
-        super().__init__("Size of a request", "steps of 1.04 MB, DAP4", sizes, {"seconds": LINEAR, "MB": FLAT})
+        super().__init__("Size of a request", "steps of 1.04 MB, DAP4", sizes)
         self.path = inputs.whole(self.steps)["slabs"]
         self.server = chosen.server
 
@@ -56,10 +61,15 @@ class Request(Curve):
 class Chunks(Curve):
     """The same 32 MB in more and more chunks."""
 
+    growth = {
+        "seconds": (LINEAR, "each chunk is found and decoded by itself"),
+        "again": (LINEAR, "the same"),
+        "MB": (LINEAR, "where chunks are stays known"),
+    }
+
     def __init__(self, chosen):
         sizes = [64, 128, 256] if chosen.quick else [64, 256, 1024, 4096, 16384, 32768]
-        why = "memory: the places of the chunks, which stay known for the next request"
-        super().__init__("Number of chunks", "chunks of the same 32 MB, deflated", sizes, {"seconds": LINEAR, "MB": LINEAR}, why)
+        super().__init__("Number of chunks", "chunks of the same 32 MB, deflated", sizes)
         self.server = chosen.server
         self.folder = measure.BENCH / "growth_chunks"
         self.folder.mkdir(exist_ok=True)
@@ -83,9 +93,15 @@ class Chunks(Curve):
 class Variables(Curve):
     """Variables of a file, each with two attributes, in groups of a hundred."""
 
+    growth = {
+        "cold": (LINEAR, "each variable is read"),
+        "warm": (LINEAR, "each variable is said"),
+        "MB": (LINEAR, "descriptions are kept open"),
+    }
+
     def __init__(self, chosen):
         sizes = [50, 100, 200] if chosen.quick else [250, 500, 1000, 2000, 4000, 8000]
-        super().__init__("Variables of a file", "variables", sizes, {"cold": LINEAR, "warm": LINEAR, "MB": LINEAR}, "a description says each variable")
+        super().__init__("Variables of a file", "variables", sizes)
         self.server = chosen.server
         self.folder = measure.BENCH / "growth_variables"
         self.folder.mkdir(exist_ok=True)
@@ -109,9 +125,16 @@ class Variables(Curve):
 class Members(Curve):
     """Daily files of an aggregation, its index on disk."""
 
+    growth = {
+        "description": (LINEAR, "each file's status is looked at"),
+        "series": (LINEAR, "each file is read"),
+        "again": (LINEAR, "each file's status is looked at"),
+        "MB": (LINEAR, "members stay open, and decoded chunks as far as the cache has room"),
+    }
+
     def __init__(self, chosen):
         sizes = [10, 20, 40] if chosen.quick else [62, 125, 250, 500, 1000]
-        super().__init__("Members of an aggregation", "daily files", sizes, {"description": LINEAR, "series": LINEAR, "again": LINEAR, "MB": LINEAR})
+        super().__init__("Members of an aggregation", "daily files", sizes)
         self.server = chosen.server
         days = 50 if chosen.quick else 1000
         self.files = sorted(aggregation.make(f"daily_{days}", days, 90, 180).glob("*.nc"))
@@ -142,13 +165,15 @@ class Members(Curve):
 
 
 class Clients(Curve):
-    """Streams of the same part of a variable at once."""
+    """Streams of parts of a variable at once."""
+
+    growth = {"seconds": (LINEAR, "they share the processors"), "MB": (FLAT, "")}
 
     def __init__(self, chosen):
         self.steps = 20 if chosen.quick else 360
         self.part = 4 if chosen.quick else 24
         sizes = [1, 2, 4] if chosen.quick else [1, 2, 4, 8, 16, 32, 64, 128]
-        super().__init__("Clients at once", f"clients, each {self.part} steps of 1.04 MB", sizes, {"seconds": LINEAR, "MB": FLAT})
+        super().__init__("Clients at once", f"clients, each {self.part} steps of 1.04 MB", sizes)
         self.path = inputs.whole(self.steps)["slabs"]
         self.server = chosen.server
 
@@ -192,10 +217,10 @@ def main():
         lines += ["", f"### {curve.title}", "", f"| {curve.unit} | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
         lines += [f"| {size:,} | " + " | ".join(f"{point[name]:.4f}" if point[name] < 0.1 else number(point[name]) for name in names) + " |" for size, point in points.items()]
         lines.append("| growth | " + " | ".join(f"{exponents[name]:.2f}: {shape(exponents[name])}" for name in names) + " |")
-        for name, most in curve.growth.items():
-            reason = f"; {curve.why}" if curve.why and name == "MB" else ""
+        for name, (most, why) in curve.growth.items():
             wanted = "flat" if most == FLAT else "at most linear"
-            verdicts.add(f"9. {curve.title}, {name}: {wanted} (exponent {exponents[name]:.2f}{reason})", exponents[name] <= most)
+            reason = f": {why}" if why else ""
+            verdicts.add(f"9. {curve.title}, {name}: {wanted}{reason} (exponent {exponents[name]:.2f})", exponents[name] <= most)
     return measure.finish(chosen, "Cost growth", lines, verdicts, {})
 
 
