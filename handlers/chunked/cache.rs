@@ -1,30 +1,35 @@
-//! Decoded chunks that are likely to be wanted again: bounded by bytes, least recently used first out,
-//! each chunk decoded once however many want it at the same time.
+//! Decoded chunks that are likely to be wanted again: bounded by bytes, least recently used first out, each chunk
+//! decoded once however many want it at the same time. An entry is a chunk, or one run of its bytes.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    hash::{BuildHasher, RandomState},
+    ops::Range,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use cdm::{FullName, Result};
 use tokio::sync::OnceCell;
 
-/// Which chunk of what.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ChunkKey {
-    /// Identity of the dataset's version.
-    pub(crate) version: Arc<str>,
-    /// Identity of the version of the object that the chunk is part of, where that is known.
-    pub(crate) object: Option<Arc<str>>,
-    /// The variable.
-    pub(crate) variable: FullName,
-    /// Position in the chunk grid.
-    pub(crate) chunk: Vec<u64>,
+use super::decoded::Decoded;
+
+/// Which chunk of what. Two different ones never meet in practice: what they are is hashed to 128 bits with keys that
+/// nobody outside this process knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ChunkKey([u64; 2]);
+
+static HASHES: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+
+impl ChunkKey {
+    /// `version`: identity of the dataset's version; `object`: of the version of the object that the chunk is part
+    /// of, where that is known; `chunk`: its position in the chunk grid.
+    pub(super) fn new(version: &str, object: Option<&str>, variable: &FullName, chunk: &[u64]) -> Self {
+        Self(HASHES.each_ref().map(|hash| hash.hash_one((version, object, variable, chunk))))
+    }
 }
 
-/// The cache. A chunk larger than the whole cache is kept until the next one comes.
+/// The cache.
 #[derive(Debug)]
 pub(crate) struct ChunkCache {
     capacity: u64,
@@ -33,17 +38,18 @@ pub(crate) struct ChunkCache {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: HashMap<ChunkKey, Entry>,
-    /// Keys by time of last use.
+    kept: HashMap<ChunkKey, Entry>,
+    /// The keys of `kept` by time of last use.
     by_age: BTreeMap<u64, ChunkKey>,
     now: u64,
     bytes: u64,
+    /// Chunks being decoded, with the number of those that wait for each.
+    flights: HashMap<ChunkKey, (Arc<OnceCell<Decoded>>, usize)>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    cell: Arc<OnceCell<Bytes>>,
-    bytes: u64,
+    chunk: Decoded,
     used: u64,
     /// Not to be used from then on.
     expires: Option<Instant>,
@@ -54,92 +60,122 @@ impl ChunkCache {
         Self { capacity, state: Mutex::default() }
     }
 
-    /// The chunk if it is here, decoded.
-    pub(crate) fn peek(&self, key: &ChunkKey) -> Option<Bytes> {
-        self.with(|state| {
-            state.expire(key);
-            let found = state.entries.get(key)?.cell.get().cloned()?;
-            state.touch(key);
-            Some(found)
-        })
+    /// The chunk, or a run of its bytes with all those `wanted`, if it is kept.
+    pub(super) fn get(&self, key: ChunkKey, wanted: &Range<u64>) -> Option<Decoded> {
+        self.with(|state| state.get(key, wanted))
     }
 
-    /// The chunk, decoded by `decode` unless it is here or on its way already; kept for `lifetime`, or for
-    /// as long as there is room.
-    pub(crate) async fn chunk<F>(
+    /// Keeps the chunk, or this run of its bytes, in the place of what is kept of it: for `lifetime`, or for as long
+    /// as there is room. What is larger than the whole cache is kept alone, until anything else comes.
+    pub(super) fn keep(&self, key: ChunkKey, chunk: Decoded, lifetime: Option<Duration>) {
+        let expires = lifetime.and_then(|time| Instant::now().checked_add(time));
+        self.with(|state| state.keep(key, Entry { chunk, used: 0, expires }, self.capacity));
+    }
+
+    /// As [`ChunkCache::get`]; if it is not kept, as `decode` makes it, for all that want it meanwhile. Should the
+    /// one whose `decode` runs give up, the next one's does. What is made is kept if `decode` does so.
+    pub(super) async fn chunk<F>(
         &self,
         key: ChunkKey,
-        len: u64,
-        lifetime: Option<Duration>,
+        wanted: &Range<u64>,
         decode: impl FnOnce() -> F,
-    ) -> Result<Bytes>
+    ) -> Result<Decoded>
     where
-        F: Future<Output = Result<Bytes>>,
+        F: Future<Output = Result<Decoded>>,
     {
-        let cell = self.with(|state| state.enter(&key, len, lifetime, self.capacity));
-        let found = cell.get_or_try_init(decode).await.cloned();
-        if found.is_err() {
-            self.with(|state| {
-                if state.entries.get(&key).is_some_and(|e| Arc::ptr_eq(&e.cell, &cell)) {
-                    state.remove(&key);
-                }
-            });
-        }
+        let flight = match Flight::join(self, key, wanted) {
+            Ok(kept) => return Ok(kept),
+            Err(flight) => flight,
+        };
+        let found = flight.cell.get_or_try_init(decode).await.cloned();
+        drop(flight);
         found
     }
 
-    /// Bytes of the chunks that are here.
+    /// Bytes of the chunks that are kept.
     pub(crate) fn bytes(&self) -> u64 {
         self.with(|state| state.bytes)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        // A panic elsewhere leaves at worst a stale age: the cache stays usable.
+        // A panic elsewhere leaves at worst a chunk that is not kept: the cache stays usable.
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
+/// One who waits for a chunk being decoded.
+struct Flight<'a> {
+    cache: &'a ChunkCache,
+    key: ChunkKey,
+    cell: Arc<OnceCell<Decoded>>,
+}
+
+impl<'a> Flight<'a> {
+    /// What is kept, or a place among those who wait: decided at once, so that nothing is decoded twice.
+    fn join(cache: &'a ChunkCache, key: ChunkKey, wanted: &Range<u64>) -> std::result::Result<Decoded, Self> {
+        let cell = cache.with(|state| {
+            if let Some(kept) = state.get(key, wanted) {
+                return Ok(kept);
+            }
+            let (cell, waiting) = state.flights.entry(key).or_default();
+            *waiting += 1;
+            Err(Arc::clone(cell))
+        });
+        cell.map_or_else(|cell| Err(Self { cache, key, cell }), Ok)
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.cache.with(|state| {
+            let Some((cell, waiting)) = state.flights.get_mut(&self.key) else { return };
+            if Arc::ptr_eq(cell, &self.cell) {
+                *waiting -= 1;
+                // Who comes from now on finds the chunk kept, or has it decoded again.
+                if *waiting == 0 || cell.initialized() {
+                    state.flights.remove(&self.key);
+                }
+            }
+        });
+    }
+}
+
 impl State {
-    fn touch(&mut self, key: &ChunkKey) {
+    fn get(&mut self, key: ChunkKey, wanted: &Range<u64>) -> Option<Decoded> {
+        let entry = self.kept.get_mut(&key)?;
+        if entry.expires.is_some_and(|then| then <= Instant::now()) || !entry.chunk.covers(wanted) {
+            return None;
+        }
+        let chunk = entry.chunk.clone();
+        self.touch(key);
+        Some(chunk)
+    }
+
+    fn touch(&mut self, key: ChunkKey) {
         self.now += 1;
-        if let Some(entry) = self.entries.get_mut(key) {
+        if let Some(entry) = self.kept.get_mut(&key) {
             self.by_age.remove(&entry.used);
             entry.used = self.now;
-            self.by_age.insert(self.now, key.clone());
+            self.by_age.insert(self.now, key);
         }
     }
 
-    fn enter(
-        &mut self,
-        key: &ChunkKey,
-        bytes: u64,
-        lifetime: Option<Duration>,
-        capacity: u64,
-    ) -> Arc<OnceCell<Bytes>> {
-        self.expire(key);
-        if !self.entries.contains_key(key) {
-            while self.bytes.saturating_add(bytes) > capacity {
-                let Some((_, oldest)) = self.by_age.pop_first() else { break };
-                self.remove(&oldest);
-            }
-            let expires = lifetime.and_then(|time| Instant::now().checked_add(time));
-            self.entries.insert(key.clone(), Entry { cell: Arc::default(), bytes, used: 0, expires });
-            self.bytes += bytes;
+    fn keep(&mut self, key: ChunkKey, entry: Entry, capacity: u64) {
+        self.remove(key);
+        while self.bytes.saturating_add(entry.chunk.byte_len()) > capacity
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.remove(oldest);
         }
+        self.bytes += entry.chunk.byte_len();
+        self.kept.insert(key, entry);
         self.touch(key);
-        self.entries.get(key).map(|e| Arc::clone(&e.cell)).unwrap_or_default()
     }
 
-    fn expire(&mut self, key: &ChunkKey) {
-        if self.entries.get(key).and_then(|e| e.expires).is_some_and(|then| then <= Instant::now()) {
-            self.remove(key);
-        }
-    }
-
-    fn remove(&mut self, key: &ChunkKey) {
-        if let Some(entry) = self.entries.remove(key) {
+    fn remove(&mut self, key: ChunkKey) {
+        if let Some(entry) = self.kept.remove(&key) {
             self.by_age.remove(&entry.used);
-            self.bytes -= entry.bytes;
+            self.bytes -= entry.chunk.byte_len();
         }
     }
 }
@@ -147,54 +183,115 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunked::decoded::Order;
     use cdm::Error;
+    use futures::{FutureExt, future::pending};
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    /// Of chunks of any length.
+    const ALL: Range<u64> = 0..1;
+
     fn key(n: u64) -> ChunkKey {
-        ChunkKey { version: "v".into(), object: None, variable: FullName::new("/a"), chunk: vec![n] }
+        ChunkKey::new("v", None, &FullName::new("/a"), &[n])
+    }
+
+    fn chunk(len: usize) -> Decoded {
+        Decoded::whole(vec![0; len].into(), Order::Elements)
+    }
+
+    #[test]
+    fn keys_differ_in_everything_they_are_made_of() {
+        let (a, b) = (FullName::new("/a"), FullName::new("/b"));
+        let arrays =
+            [("v", None, &a), ("w", None, &a), ("v", Some("o"), &a), ("v", Some("p"), &a), ("v", None, &b)];
+        let chunks: [&[u64]; 5] = [&[], &[0], &[1], &[0, 1], &[1, 0]];
+        let key = |(version, object, variable), chunk| ChunkKey::new(version, object, variable, chunk);
+        let all: std::collections::HashSet<_> =
+            arrays.iter().flat_map(|array| chunks.map(|chunk| key(*array, chunk))).collect();
+        assert_eq!(all.len(), 25);
+        assert!(all.contains(&key(("v", Some("o"), &a), &[0, 1])));
+    }
+
+    #[test]
+    fn what_is_used_stays_and_bytes_stay_within_the_capacity() {
+        let cache = ChunkCache::new(30);
+        for n in 0..100 {
+            cache.keep(key(n), chunk(10), None);
+            assert!(cache.get(key(0), &ALL).is_some(), "used all the time");
+            assert!(cache.get(key(n), &ALL).is_some());
+            assert_eq!(cache.bytes(), 10 * (n + 1).min(3));
+        }
+        assert!(cache.get(key(50), &ALL).is_none());
+        cache.with(|state| assert_eq!((state.kept.len(), state.by_age.len()), (3, 3)));
+    }
+
+    #[test]
+    fn replacing_and_chunks_of_any_size_keep_the_books() {
+        let cache = ChunkCache::new(100);
+        let mut random = cdm::testing::Random(4);
+        for _ in 0..2000 {
+            let len = usize::try_from(random.below(130)).unwrap();
+            cache.keep(key(random.below(20)), chunk(len), None);
+            cache.get(key(random.below(20)), &ALL);
+            cache.with(|state| {
+                let held: u64 = state.kept.values().map(|e| e.chunk.byte_len()).sum();
+                assert_eq!(held, state.bytes);
+                assert!(held <= 100 || state.kept.len() == 1, "{held}");
+                assert_eq!(state.kept.len(), state.by_age.len());
+                assert!(state.by_age.iter().all(|(age, key)| state.kept[key].used == *age));
+            });
+        }
     }
 
     #[tokio::test]
-    async fn a_chunk_is_decoded_once_and_the_oldest_leaves() {
+    async fn a_chunk_is_decoded_once_for_all_that_want_it_meanwhile() {
         let cache = ChunkCache::new(20);
         let decoded = AtomicU64::new(0);
-        let fill = || async {
+        let decode = || async {
             decoded.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
-            Ok(Bytes::from_static(&[0; 10]))
+            Ok(chunk(10))
         };
-        let both = futures::join!(cache.chunk(key(0), 10, None, fill), cache.chunk(key(0), 10, None, fill));
-        assert!(both.0.is_ok() && both.1.is_ok());
+        let all = futures::future::join_all((0..5).map(|_| cache.chunk(key(0), &ALL, decode))).await;
+        assert!(all.into_iter().all(|found| found.is_ok()));
         assert_eq!(decoded.load(Ordering::SeqCst), 1);
-        cache.chunk(key(1), 10, None, fill).await.unwrap();
-        cache.chunk(key(0), 10, None, fill).await.unwrap();
-        cache.chunk(key(2), 10, None, fill).await.unwrap();
-        assert_eq!(decoded.load(Ordering::SeqCst), 3);
-        assert!(cache.peek(&key(0)).is_some() && cache.peek(&key(1)).is_none());
-        assert_eq!(cache.bytes(), 20);
-        cache.chunk(key(3), 100, None, fill).await.unwrap();
-        assert_eq!(cache.bytes(), 100);
+        cache.chunk(key(0), &ALL, decode).await.unwrap();
+        assert_eq!(decoded.load(Ordering::SeqCst), 2, "it was not kept");
+        cache.with(|state| assert!(state.flights.is_empty()));
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_kept() {
+    async fn who_waits_goes_on_when_the_first_gives_up_or_fails() {
         let cache = ChunkCache::new(20);
-        let failed = cache.chunk(key(0), 10, None, || async { Err(Error::corrupt("no")) }).await;
+        let mut first = Box::pin(cache.chunk(key(0), &ALL, || pending()));
+        assert!((&mut first).now_or_never().is_none());
+        let mut second = Box::pin(cache.chunk(key(0), &ALL, || async { Ok(chunk(7)) }));
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        assert_eq!(second.await.unwrap().byte_len(), 7);
+
+        let failing = cache.chunk(key(0), &ALL, || async {
+            tokio::task::yield_now().await;
+            Err(Error::corrupt("no"))
+        });
+        let (failed, found) = futures::join!(failing, cache.chunk(key(0), &ALL, || async { Ok(chunk(8)) }));
         assert!(failed.is_err());
-        assert_eq!(cache.bytes(), 0);
-        cache.chunk(key(0), 10, None, || async { Ok(Bytes::new()) }).await.unwrap();
+        assert_eq!(found.unwrap().byte_len(), 8);
+
+        let mut alone = Box::pin(cache.chunk(key(0), &ALL, || pending()));
+        assert!((&mut alone).now_or_never().is_none());
+        drop(alone);
+        cache.with(|state| assert!(state.flights.is_empty(), "nobody waits, nothing is held"));
     }
-    #[tokio::test]
-    async fn a_chunk_with_a_lifetime_is_decoded_again_after_it() {
+
+    #[test]
+    fn a_chunk_with_a_lifetime_is_not_given_out_after_it() {
         let cache = ChunkCache::new(20);
-        let life = Some(Duration::from_millis(50));
-        let one = || async { Ok(Bytes::from_static(&[1; 10])) };
-        cache.chunk(key(0), 10, life, one).await.unwrap();
-        assert!(cache.peek(&key(0)).is_some());
-        tokio::time::sleep(Duration::from_millis(60)).await;
-        assert!(cache.peek(&key(0)).is_none());
-        let two = || async { Ok(Bytes::from_static(&[2; 10])) };
-        assert_eq!(cache.chunk(key(0), 10, life, two).await.unwrap()[0], 2);
-        assert_eq!(cache.bytes(), 10);
+        cache.keep(key(0), chunk(10), Some(Duration::from_millis(50)));
+        assert!(cache.get(key(0), &ALL).is_some());
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(cache.get(key(0), &ALL).is_none());
+        cache.keep(key(0), chunk(11), None);
+        assert_eq!((cache.get(key(0), &ALL).unwrap().byte_len(), cache.bytes()), (11, 11));
     }
 }

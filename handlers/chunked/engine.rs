@@ -8,6 +8,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,7 +27,7 @@ use super::{
     ChunkedArray,
     cache::ChunkCache,
     plan::{Band, BandLimit, Plan},
-    read::read_band,
+    read::BandRead,
     tally::Tally,
 };
 
@@ -204,6 +205,10 @@ struct Reading {
     /// Read, to be given out.
     ready: VecDeque<Block>,
     small: bool,
+    /// It is the only band of a selection that is not large.
+    little: bool,
+    /// It may be one, and has not been asked for anything.
+    fresh: bool,
     /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
     _counted: Counted,
@@ -251,9 +256,11 @@ impl Reading {
         }
         let bytes = selection.element_count().saturating_mul(array.stored_size as u64);
         let small = bytes <= engine.options.band_bytes / 2;
+        let fresh = bytes <= engine.options.band_bytes.saturating_mul(2);
         let plan = Plan::new(&array.chunk_shape, selection);
         let _counted = Counted::new(&engine.readings);
         Ok(Self {
+            fresh,
             engine,
             array,
             plan,
@@ -261,12 +268,18 @@ impl Reading {
             in_flight: VecDeque::new(),
             ready: VecDeque::new(),
             small,
+            little: false,
             own: Arc::default(),
             _counted,
         })
     }
 
     async fn next(&mut self) -> Result<Option<Block>> {
+        if mem::take(&mut self.fresh)
+            && let Some(block) = self.at_hand()?
+        {
+            return Ok(Some(block));
+        }
         loop {
             if let Some(block) = self.ready.pop_front() {
                 return Ok(Some(block));
@@ -284,6 +297,32 @@ impl Reading {
             }
             self.in_flight.pop_front();
         }
+    }
+
+    /// The whole selection, when it is one band and everything it needs is at hand: no other task is woken for
+    /// it. Nothing is waited for here, because nobody may ask this stream to go on.
+    fn at_hand(&mut self) -> Result<Option<Block>> {
+        let Some(band) = self.plan.next_band(self.limit()) else { return Ok(None) };
+        let mut found = None;
+        self.little = self.plan.is_done();
+        if self.little {
+            let units = self.engine.permits_for(self.cost(&band).0);
+            let permit = Arc::clone(&self.engine.budget).try_acquire_many_owned(units).ok();
+            if let Some(mut permit) = permit
+                && let Some(block) = self.read(&band, Arc::default())?.at_hand(&band)?
+            {
+                found = Some(hold_part(block, &mut permit, &self.own));
+            }
+        }
+        if found.is_none() {
+            self.waiting = Some(band);
+        }
+        Ok(found)
+    }
+
+    fn read(&self, band: &Band, begun: Arc<Notify>) -> Result<BandRead> {
+        let (engine, array) = (Arc::clone(&self.engine), Arc::clone(&self.array));
+        BandRead::new(engine, array, band, (self.small, self.little), begun)
     }
 
     /// Begins as many bands as may be under way at once and memory is there for; waits for memory when there
@@ -307,11 +346,11 @@ impl Reading {
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
             let is_slow = decoded > SLOW && !self.array.pipeline.is_empty();
             let begun = Arc::new(Notify::new());
-            let (engine, array) = (Arc::clone(&self.engine), Arc::clone(&self.array));
-            let (small, own, told) = (self.small, Arc::clone(&self.own), Arc::clone(&begun));
+            let read = self.read(&band, Arc::clone(&begun))?;
+            let own = Arc::clone(&self.own);
             let handle = tokio::spawn(async move {
                 let mut permit = permit;
-                let blocks = read_band(engine, array, band, small, told).await?;
+                let blocks = read.blocks_of(&band).await?;
                 // What the working space needed returns now, the rest with the bytes.
                 drop(permit.split((all - output) as usize));
                 let held = blocks.into_iter().map(|block| hold_part(block, &mut permit, &own)).collect();

@@ -5,6 +5,7 @@
 
 mod cache;
 pub mod codecs;
+mod decoded;
 mod elements;
 mod engine;
 mod origin;
@@ -65,6 +66,11 @@ pub trait ChunkIndex: fmt::Debug + Send + Sync + 'static {
     /// The location of each chunk, given by its position in the chunk grid; `None` = never written,
     /// all fill.
     async fn locate(&self, chunks: &[Vec<u64>]) -> Result<Vec<Option<ChunkLocation>>>;
+
+    /// Whether [`ChunkIndex::locate`] would wait for nothing now.
+    fn is_ready(&self) -> bool {
+        false
+    }
 }
 
 /// Turns stored elements into the model's: byte order, padding, references into heaps.
@@ -125,5 +131,9 @@ pub struct OneChunk(pub Option<ChunkLocation>);
 impl ChunkIndex for OneChunk {
     async fn locate(&self, chunks: &[Vec<u64>]) -> Result<Vec<Option<ChunkLocation>>> {
         Ok(vec![self.0.clone(); chunks.len()])
+    }
+
+    fn is_ready(&self) -> bool {
+        true
     }
 }

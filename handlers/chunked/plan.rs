@@ -111,6 +111,11 @@ impl Plan {
         Self { axes, shape, at, first: 0 }
     }
 
+    /// True when there is no further band.
+    pub fn is_done(&self) -> bool {
+        self.at.is_none()
+    }
+
     /// The next band; limits may differ from call to call.
     pub fn next_band(&mut self, limit: BandLimit) -> Option<Band> {
         let at = self.at.take()?;

@@ -4,6 +4,7 @@
 //! Which bands there are is [`super::plan`]'s business; memory permits are [`super::engine`]'s.
 
 mod encoded;
+mod picked;
 mod pieces;
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
@@ -13,11 +14,12 @@ use cdm::{Block, Error, ErrorKind, Result, ResultExt};
 use tokio::sync::Notify;
 
 use self::{
-    encoded::Encoded,
+    encoded::{Encoded, Keep},
     pieces::{Piece, piece_range},
 };
 use super::{
     ChunkLocation, ChunkedArray, Numbers,
+    decoded::Decoded,
     engine::Engine,
     plan::{Band, Run},
     strided::Extent,
@@ -49,40 +51,43 @@ pub(crate) struct BandRead {
     len: usize,
     /// The whole selection is small: its chunks are worth keeping for the next request.
     small: bool,
+    /// The band is the whole selection, which is not large.
+    little: bool,
     /// Told when the first of its chunks has been decoded.
     begun: Arc<Notify>,
 }
 
-/// Reads `band` of `array`. `small`: the whole selection is. Tells `begun` when the first of many chunks has
-/// been decoded.
-pub(crate) async fn read_band(
-    engine: Arc<Engine>,
-    array: Arc<ChunkedArray>,
-    band: Band,
-    small: bool,
-    begun: Arc<Notify>,
-) -> Result<Vec<Block>> {
-    let len = band.element_count().checked_mul(array.stored_size as u64).and_then(|n| n.try_into().ok());
-    let read = BandRead {
-        shape: band.shape.as_slice().into(),
-        len: len.ok_or_else(|| Error::too_large("a band is too large"))?,
-        engine,
-        array,
-        small,
-        begun,
-    };
-    let needed = read.locate(&band).await?;
-    if let [one] = needed.as_slice()
-        && let [part] = one.parts.as_slice()
-        && let Some(block) = read.of_one_run(one, part).await?
-    {
-        return Ok(vec![block]);
-    }
-    let pieces = read.pieces(needed).await?;
-    read.blocks(pieces).await
-}
-
 impl BandRead {
+    /// One band of `array`. `small`: the whole selection is; `little`: the band is the whole selection, which is
+    /// not large. Tells `begun` when the first of many chunks has been decoded.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        array: Arc<ChunkedArray>,
+        band: &Band,
+        (small, little): (bool, bool),
+        begun: Arc<Notify>,
+    ) -> Result<Self> {
+        let len = band.element_count().checked_mul(array.stored_size as u64).and_then(|n| n.try_into().ok());
+        let len = len.ok_or_else(|| Error::too_large("a band is too large"))?;
+        Ok(Self { shape: band.shape.as_slice().into(), len, engine, array, small, little, begun })
+    }
+
+    /// Reads it.
+    pub(crate) async fn blocks_of(&self, band: &Band) -> Result<Vec<Block>> {
+        let needed = self.locate(band).await?;
+        if self.little && self.is_picked(&needed) {
+            return self.picked(needed).await.map(|block| vec![block]);
+        }
+        if let [one] = needed.as_slice()
+            && let [part] = one.parts.as_slice()
+            && let Some(block) = self.of_one_run(one, part).await?
+        {
+            return Ok(vec![block]);
+        }
+        let pieces = self.pieces(needed).await?;
+        self.blocks(pieces).await
+    }
+
     /// The chunks of the band, each once, with their parts.
     async fn locate(&self, band: &Band) -> Result<Vec<Needed>> {
         let mut seen: HashMap<Vec<u64>, usize> = HashMap::new();
@@ -116,7 +121,8 @@ impl BandRead {
             match location {
                 None => {}
                 Some(ChunkLocation::Inline(bytes)) => {
-                    parts.iter().try_for_each(|p| self.scatter(&target, p, (&bytes, 0)))?;
+                    let chunk = Decoded::run(bytes, 0);
+                    parts.iter().try_for_each(|p| self.scatter(&target, p, &chunk))?;
                 }
                 Some(ChunkLocation::Stored { object, offset, len, .. }) if self.array.pipeline.is_empty() => {
                     let range = self.stored(&chunk, offset, len)?;
@@ -126,6 +132,7 @@ impl BandRead {
                 Some(location) => {
                     let keep = keepers > 0 && self.is_worth_keeping(&parts);
                     keepers -= usize::from(keep);
+                    let keep = if keep { Keep::Whole } else { Keep::Nothing };
                     let (origin, filter_mask) = self.origin(&chunk, location)?;
                     encoded.push(Encoded { chunk, origin, filter_mask, parts, keep });
                 }
@@ -172,18 +179,15 @@ impl BandRead {
                     origin,
                     filter_mask,
                     parts: vec![part.to_vec()],
-                    keep: self.is_worth_keeping(&needed.parts),
+                    keep: if self.is_worth_keeping(&needed.parts) { Keep::Whole } else { Keep::Nothing },
                 };
-                if !encoded.keep && self.chunk_len()? == self.len as u64 && self.peek(&encoded).is_none() {
+                let whole = encoded.keep == Keep::Nothing && self.chunk_len()? == self.len as u64;
+                if whole && !self.is_kept(&encoded) {
                     return self.whole(encoded).await.map(Some);
                 }
-                let chunk = self.decoded(&encoded).await?;
-                // A small piece would keep a large chunk in memory: it is copied instead.
-                if extent.wanted < chunk.len() as u64 / 4 {
-                    slice(chunk).map(|piece| Bytes::copy_from_slice(&piece))
-                } else {
-                    slice(chunk)
-                }
+                let run =
+                    self.decoded(&encoded).await?.cut(&(extent.start..extent.end), self.array.stored_size);
+                Some(run.within(|| self.place(&needed.chunk))?)
             }
         };
         let found = found
@@ -239,7 +243,7 @@ impl BandRead {
         }
     }
 
-    fn scatter(&self, target: &Target, part: &[Run], source: (&[u8], u64)) -> Result<()> {
+    fn scatter(&self, target: &Target, part: &[Run], source: &Decoded) -> Result<()> {
         target.scatter(part, &self.array.chunk_shape, source).within(|| &self.array.name)
     }
 

@@ -2,7 +2,10 @@
 
 use cdm::{Error, Result};
 
-use super::plan::Run;
+use super::{
+    codecs::{unshuffle_every, unshuffle_run},
+    plan::Run,
+};
 
 /// A regular walk over one axis: how often, and how far apart in bytes on either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +30,54 @@ pub(crate) fn scatter(
     element: usize,
 ) -> Result<()> {
     let extent = Extent::of(part, chunk_shape, element as u64);
-    let to = part.iter().zip(strides(band_shape, element as u64)).map(|(r, s)| r.out * s).sum::<u64>();
-    let from = extent.start.checked_sub(skipped).and_then(|n| usize::try_from(n).ok());
-    let (Some(from), Ok(to)) = (from, usize::try_from(to)) else { return Err(short()) };
+    let from = extent.start.checked_sub(skipped).and_then(|n| usize::try_from(n).ok()).ok_or_else(short)?;
     if (source.len() as u64).saturating_add(skipped) < extent.end {
         return Err(short());
     }
+    walk(part, chunk_shape, from, band_shape, element, |step, from, to| {
+        line(step, source.get(from..).ok_or_else(short)?, target.get_mut(to..).ok_or_else(short)?, element)
+    })
+}
+
+/// As [`scatter`], out of a whole chunk whose elements are shuffled: the first bytes of all of them, then all
+/// second bytes... Only what is wanted is put together.
+pub(crate) fn scatter_shuffled(
+    part: &[Run],
+    chunk_shape: &[u64],
+    planes: &[u8],
+    band_shape: &[u64],
+    target: &mut [u8],
+    element: usize,
+) -> Result<()> {
+    let extent = Extent::of(part, chunk_shape, element as u64);
+    if (planes.len() as u64) < extent.end {
+        return Err(short());
+    }
+    let from = size(extent.start)?;
+    walk(part, chunk_shape, from, band_shape, element, |step, from, to| {
+        let (first, every) = (from / element, step.from / element);
+        let len = (step.count - 1) * step.to + element;
+        let out = target.get_mut(to..).and_then(|t| t.get_mut(..len)).ok_or_else(short)?;
+        if every == 1 && step.to == element {
+            unshuffle_run(element, planes, first, out)
+        } else {
+            unshuffle_every(element, planes, (first, every), out, step.to)
+        }
+        .ok_or_else(short)
+    })
+}
+
+/// Calls `line` for every innermost line of a part, with where it begins in the source, the first one at
+/// `from`, and in the target.
+fn walk(
+    part: &[Run],
+    chunk_shape: &[u64],
+    from: usize,
+    band_shape: &[u64],
+    element: usize,
+    mut line: impl FnMut(Step, usize, usize) -> Result<()>,
+) -> Result<()> {
+    let to = part.iter().zip(strides(band_shape, element as u64)).map(|(r, s)| r.out * s).sum::<u64>();
     // Axes of one index vanish; an axis that continues its inner neighbour on both sides joins it.
     let mut steps: Vec<Step> = vec![Step { count: 1, from: element, to: element }];
     let from_strides = strides(chunk_shape, element as u64);
@@ -53,9 +98,9 @@ pub(crate) fn scatter(
     let (inner, outer) = (steps[0], &mut steps[1..]);
     outer.reverse();
     let mut at = vec![0_usize; outer.len()];
-    let (mut from, mut to) = (from, to);
+    let (mut from, mut to) = (from, size(to)?);
     loop {
-        line(inner, source.get(from..).ok_or_else(short)?, target.get_mut(to..).ok_or_else(short)?, element)?;
+        line(inner, from, to)?;
         let mut axis = outer.len();
         loop {
             let Some(next) = axis.checked_sub(1) else { return Ok(()) };

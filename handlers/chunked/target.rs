@@ -6,10 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use cdm::{Error, Result};
 
-use super::{
-    plan::Run,
-    strided::{Extent, scatter},
-};
+use super::{decoded::Decoded, plan::Run, strided::Extent};
 use crate::buffers::Buffer;
 
 /// Bytes of a piece, as nearly as indices of the axis allow.
@@ -56,15 +53,15 @@ impl Target {
         Ok(Self { element, axis, rows, shape: shape.to_vec(), pieces })
     }
 
-    /// Copies what `part` names out of a chunk, whose bytes `source` holds from some byte on.
-    pub(super) fn scatter(&self, part: &[Run], chunk_shape: &[u64], source: (&[u8], u64)) -> Result<()> {
+    /// Copies what `part` names out of a chunk.
+    pub(super) fn scatter(&self, part: &[Run], chunk_shape: &[u64], source: &Decoded) -> Result<()> {
         for (i, piece) in self.pieces.iter().enumerate() {
             let (first, shape) = self.piece(i);
             let Some(part) = cut(part, self.axis, first, shape.get(self.axis).copied().unwrap_or(1)) else {
                 continue;
             };
             let mut piece = piece.lock().unwrap_or_else(PoisonError::into_inner);
-            scatter(&part, chunk_shape, source, &shape, &mut piece, self.element)?;
+            source.scatter(&part, chunk_shape, &shape, &mut piece, self.element)?;
         }
         Ok(())
     }
@@ -153,8 +150,9 @@ mod tests {
             let len = usize::try_from(chunk_shape.iter().product::<u64>()).unwrap() * element;
             for (n, part) in band.parts().enumerate() {
                 let chunk: Vec<u8> = (0..len).map(|i| u8::try_from((i * 31 + n * 7) % 251).unwrap()).collect();
-                whole.scatter(&part, &chunk_shape, (&chunk, 0)).unwrap();
-                cut.scatter(&part, &chunk_shape, (&chunk, 0)).unwrap();
+                let chunk = Decoded::run(chunk.into(), 0);
+                whole.scatter(&part, &chunk_shape, &chunk).unwrap();
+                cut.scatter(&part, &chunk_shape, &chunk).unwrap();
             }
             let row = cut.shape.iter().skip(cut.axis + 1).product::<u64>() * element as u64;
             let pieces = cut.into_pieces();

@@ -16,6 +16,7 @@ use super::{
     ChunkIndex, ChunkLocation,
     cache::ChunkKey,
     codecs::{Pipeline, bytes_in::MAX_UNNAMED_LEN},
+    decoded::Decoded,
     engine::{Engine, hold},
     origin::{Origin, fetch},
     plan::{Band, BandLimit, Plan, Run},
@@ -143,9 +144,10 @@ impl Reading {
                     origins.push((chunk, origin(location)?, part));
                 }
             }
+            let kept = |chunk: &[u64], origin| self.engine.cache().get(self.key(chunk, origin), &(0..0));
             let here: Vec<Option<Bytes>> = origins
                 .iter()
-                .map(|(chunk, origin, _)| self.engine.cache().peek(&self.key(chunk, origin)))
+                .map(|(chunk, origin, _)| kept(chunk, origin).map(Decoded::into_bytes))
                 .collect();
             let absent: Vec<&Origin> =
                 origins.iter().zip(&here).filter(|(_, h)| h.is_none()).map(|((_, o, _), _)| o).collect();
@@ -180,11 +182,8 @@ impl Reading {
                 let len = bytes.len() as u64;
                 self.largest = self.largest.max(len);
                 if !known && len <= self.engine.options().cache_bytes / 4 {
-                    let keep = || async { Ok(bytes) };
-                    self.engine
-                        .cache()
-                        .chunk(self.key(&chunk, &origin), len, origin.lifetime(), keep)
-                        .await?;
+                    let (key, chunk) = (self.key(&chunk, &origin), Decoded::run(bytes, 0));
+                    self.engine.cache().keep(key, chunk, origin.lifetime());
                 }
             }
         }
@@ -192,12 +191,7 @@ impl Reading {
     }
 
     fn key(&self, chunk: &[u64], origin: &Origin) -> ChunkKey {
-        ChunkKey {
-            version: Arc::clone(&self.array.version),
-            object: origin.object(),
-            variable: self.array.name.clone(),
-            chunk: chunk.to_vec(),
-        }
+        ChunkKey::new(&self.array.version, origin.object().as_deref(), &self.array.name, chunk)
     }
 }
 

@@ -151,6 +151,10 @@ impl ChunkIndex for DatasetChunks {
             Layout::Virtual => Err(unsupported("a virtual dataset")),
         }
     }
+
+    fn is_ready(&self) -> bool {
+        !matches!(self.info.layout, Layout::Chunked(_)) || self.table.initialized()
+    }
 }
 
 /// What a variable shorter than its unlimited dimension lacks: one element of its fill value, or of

@@ -122,6 +122,10 @@ impl ChunkIndex for Records {
         };
         chunks.iter().map(locate).collect()
     }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
 }
 
 impl Source for NetCdf3Source {

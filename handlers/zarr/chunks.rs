@@ -80,6 +80,10 @@ impl ChunkIndex for Chunks {
         let objects = self.located(&wanted).await?;
         shards.locate(&wanted, objects, &places, self.keys.recheck()).await
     }
+
+    fn is_ready(&self) -> bool {
+        self.shards.is_none() && self.plain_len.is_none_or(|len| len <= LARGE) && self.keys.is_ready()
+    }
 }
 
 impl Chunks {

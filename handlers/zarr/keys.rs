@@ -19,6 +19,11 @@ pub trait ChunkKeys: fmt::Debug + Send + Sync + 'static {
     /// What the storage or the references say.
     async fn locate(&self, keys: &[String]) -> Result<Vec<Option<ChunkLocation>>>;
 
+    /// Whether [`ChunkKeys::locate`] would wait for nothing now.
+    fn is_ready(&self) -> bool {
+        false
+    }
+
     /// How long an answer, and what is read through it, may be taken to be current; `None`: as long as the
     /// dataset is open.
     fn recheck(&self) -> Option<Duration> {
@@ -37,6 +42,10 @@ impl ChunkKeys for StoreKeys {
             Some(ChunkLocation::Keyed { store: Arc::clone(&self.0), path: key.as_str().into() })
         };
         Ok(keys.iter().map(keyed).collect())
+    }
+
+    fn is_ready(&self) -> bool {
+        true
     }
 
     fn recheck(&self) -> Option<Duration> {

@@ -37,6 +37,7 @@ use cdm::{Encoding, Result, ResultExt};
 use self::bytes_in::wrong_len;
 use crate::buffers::Buffer;
 
+pub(super) use self::shuffle::{unshuffle_every, unshuffle_run};
 pub use self::{
     bitshuffle::{Bitshuffle, Compression},
     blosc::Blosc,

@@ -73,32 +73,90 @@ pub(super) fn unshuffle(element_size: usize, input: &[u8], out: &mut [u8]) {
     // Compiled for the widest vectors that the processor has: several times as fast as for the narrowest.
     let wide = pulp::Arch::new();
     match element_size {
-        2 => wide.dispatch(|| interleave_2(planes, elements, count)),
-        4 => wide.dispatch(|| interleave_4(planes, elements, count)),
-        8 => wide.dispatch(|| interleave_8(planes, elements, count)),
+        2 => wide.dispatch(|| interleave_2(split_planes(planes, count, 0), elements)),
+        4 => wide.dispatch(|| interleave_4(split_planes(planes, count, 0), elements)),
+        8 => wide.dispatch(|| interleave_8(split_planes(planes, count, 0), elements)),
         _ => interleave_any(planes, elements, count, element_size),
     }
     out_rest.copy_from_slice(input_rest);
 }
 
-/// `N` planes of `count` bytes each.
+/// Undoes the shuffle of the elements from number `first` on that fill `out`; `planes` holds whole elements
+/// only. `None`: there are not as many.
+pub(in crate::chunked) fn unshuffle_run(
+    element_size: usize,
+    planes: &[u8],
+    first: usize,
+    out: &mut [u8],
+) -> Option<()> {
+    let count = planes.len().checked_div(element_size)?;
+    if first.checked_add(out.len() / element_size)? > count {
+        return None;
+    }
+    let wide = pulp::Arch::new();
+    match element_size {
+        0 => return None,
+        1 => out.copy_from_slice(planes.get(first..first + out.len())?),
+        2 => wide.dispatch(|| interleave_2(split_planes(planes, count, first), out)),
+        4 => wide.dispatch(|| interleave_4(split_planes(planes, count, first), out)),
+        8 => wide.dispatch(|| interleave_8(split_planes(planes, count, first), out)),
+        _ => unshuffle_every(element_size, planes, (first, 1), out, element_size)?,
+    }
+    Some(())
+}
+
+/// Undoes the shuffle of element number `first` and every `step`th after it; each goes to the begin of one of
+/// the pieces of `to` bytes that `out` is cut into. `None`: there are not as many.
+pub(in crate::chunked) fn unshuffle_every(
+    element_size: usize,
+    planes: &[u8],
+    (first, step): (usize, usize),
+    out: &mut [u8],
+    to: usize,
+) -> Option<()> {
+    match element_size {
+        2 => every::<2>(planes, first, step, out, to),
+        4 => every::<4>(planes, first, step, out, to),
+        8 => every::<8>(planes, first, step, out, to),
+        _ => {
+            let count = planes.len().checked_div(element_size)?;
+            for (element, i) in out.chunks_mut(to).zip((first..).step_by(step)) {
+                for (byte, plane) in element.get_mut(..element_size)?.iter_mut().zip(planes.chunks(count)) {
+                    *byte = *plane.get(i)?;
+                }
+            }
+            Some(())
+        }
+    }
+}
+
+fn every<const N: usize>(planes: &[u8], first: usize, step: usize, out: &mut [u8], to: usize) -> Option<()> {
+    let planes: [&[u8]; N] = split_planes(planes, planes.len() / N, 0);
+    for (element, i) in out.chunks_mut(to).zip((first..).step_by(step)) {
+        let element = element.first_chunk_mut::<N>()?;
+        for (byte, plane) in element.iter_mut().zip(planes) {
+            *byte = *plane.get(i)?;
+        }
+    }
+    Some(())
+}
+
+/// `N` planes of `count` bytes each, from byte `first` on.
 #[inline(always)]
-fn split_planes<const N: usize>(planes: &[u8], count: usize) -> [&[u8]; N] {
-    let mut rest = planes.chunks_exact(count);
-    std::array::from_fn(|_| rest.next().unwrap_or_default())
+fn split_planes<const N: usize>(planes: &[u8], count: usize, first: usize) -> [&[u8]; N] {
+    let mut rest = planes.chunks_exact(count.max(1));
+    std::array::from_fn(|_| rest.next().and_then(|plane| plane.get(first..)).unwrap_or_default())
 }
 
 #[inline(always)]
-fn interleave_2(planes: &[u8], out: &mut [u8], count: usize) {
-    let [p0, p1] = split_planes(planes, count);
+fn interleave_2([p0, p1]: [&[u8]; 2], out: &mut [u8]) {
     for ((element, a), b) in out.as_chunks_mut::<2>().0.iter_mut().zip(p0).zip(p1) {
         *element = [*a, *b];
     }
 }
 
 #[inline(always)]
-fn interleave_4(planes: &[u8], out: &mut [u8], count: usize) {
-    let [p0, p1, p2, p3] = split_planes(planes, count);
+fn interleave_4([p0, p1, p2, p3]: [&[u8]; 4], out: &mut [u8]) {
     let out = out.as_chunks_mut::<4>().0;
     for ((((element, a), b), c), d) in out.iter_mut().zip(p0).zip(p1).zip(p2).zip(p3) {
         *element = [*a, *b, *c, *d];
@@ -107,8 +165,7 @@ fn interleave_4(planes: &[u8], out: &mut [u8], count: usize) {
 
 /// Eight elements at a time as an 8 x 8 byte matrix, transposed in registers.
 #[inline(always)]
-fn interleave_8(planes: &[u8], out: &mut [u8], count: usize) {
-    let planes: [&[u8]; 8] = split_planes(planes, count);
+fn interleave_8(planes: [&[u8]; 8], out: &mut [u8]) {
     let words = planes.map(|plane| plane.as_chunks::<8>().0);
     let (blocks, rest) = out.as_chunks_mut::<64>();
     for (i, block) in blocks.iter_mut().enumerate() {
@@ -165,6 +222,7 @@ fn interleave_any(planes: &[u8], out: &mut [u8], count: usize, element_size: usi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn undoes_the_definition_for_every_size_and_remainder() {
@@ -180,7 +238,33 @@ mod tests {
                     }
                 }
                 let codec = Shuffle::new(size);
-                assert_eq!(codec.decode(shuffled.into(), Some(len)).unwrap(), original, "{size} {len}");
+                let shuffled = Bytes::from(shuffled);
+                assert_eq!(codec.decode(shuffled.clone(), Some(len)).unwrap(), original, "{size} {len}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn some_elements_are_those_of_all(
+            size in prop::sample::select(vec![1_usize, 2, 3, 4, 8, 12, 16]),
+            count in 1_usize..300, first in 0_usize..300, step in 1_usize..40, wanted in 1_usize..300, gap in 0_usize..9,
+        ) {
+            let planes: Vec<u8> = (0..count * size).map(|i| u8::try_from(i * 7919 % 251).unwrap()).collect();
+            let mut all = vec![0; planes.len()];
+            unshuffle(size, &planes, &mut all);
+            let mut run = vec![0xEE; wanted * size];
+            let found = unshuffle_run(size, &planes, first, &mut run);
+            let expected = all.get(first * size..(first + wanted) * size);
+            prop_assert_eq!(found.map(|()| run.as_slice()), expected);
+            let to = size + gap;
+            let mut spread = vec![0xEE; (wanted - 1) * to + size];
+            let found = unshuffle_every(size, &planes, (first, step), &mut spread, to);
+            prop_assert_eq!(found.is_some(), first + (wanted - 1) * step < count);
+            for (i, element) in spread.chunks(to).enumerate().filter(|_| found.is_some()) {
+                let at = (first + i * step) * size;
+                prop_assert_eq!(element.get(..size), all.get(at..at + size));
+                prop_assert!(element.iter().skip(size).all(|b| *b == 0xEE));
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Encoded chunks: fetched whole, decoded on threads that may block, from the cache or through it where that is
 //! worth it.
 
-use std::{mem, sync::Arc};
+use std::{mem, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use cdm::{Block, Error, Result, ResultExt};
+use cdm::{Block, Encoding, Error, Result, ResultExt};
 use futures::{StreamExt, TryStreamExt};
 
 use super::BandRead;
@@ -13,6 +13,7 @@ use crate::{
     chunked::{
         ChunkLocation,
         cache::ChunkKey,
+        decoded::{Decoded, Order},
         origin::{Origin, fetch, fetch_now},
         plan::Run,
         target::{Target, repeat},
@@ -30,8 +31,16 @@ pub(super) struct Encoded {
     pub(super) origin: Origin,
     pub(super) filter_mask: u32,
     pub(super) parts: Vec<Vec<Run>>,
-    /// It goes through the cache.
-    pub(super) keep: bool,
+    pub(super) keep: Keep,
+}
+
+/// What of a decoded chunk is kept for those who come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Nothing,
+    Whole,
+    /// About so many bytes around what is wanted.
+    Around(u64),
 }
 
 impl BandRead {
@@ -39,7 +48,7 @@ impl BandRead {
     pub(super) async fn read_encoded(&self, chunks: Vec<Encoded>, target: &Arc<Target>) -> Result<()> {
         let (mut alone, mut together) = (Vec::new(), Vec::new());
         for chunk in chunks {
-            if chunk.keep || self.peek(&chunk).is_some() {
+            if chunk.keep == Keep::Whole || self.is_kept(&chunk) {
                 alone.push(vec![chunk]);
             } else {
                 together.push(chunk);
@@ -70,10 +79,10 @@ impl BandRead {
     /// Decodes some chunks into `target`; `alone`: nobody else does.
     async fn job(self, job: Vec<Encoded>, target: Arc<Target>, alone: bool) -> Result<()> {
         if let [one] = job.as_slice()
-            && (one.keep || self.peek(one).is_some())
+            && (one.keep == Keep::Whole || self.is_kept(one))
         {
-            let bytes = self.decoded(one).await?;
-            blocking(move || job_parts(&job).try_for_each(|p| self.scatter(&target, p, (&bytes, 0)))).await
+            let decoded = self.decoded(one).await?;
+            blocking(move || job_parts(&job).try_for_each(|p| self.scatter(&target, p, &decoded))).await
         } else {
             let stored = self.fetched(&job).await?;
             let decoder = self.engine.decoder().await?;
@@ -110,8 +119,8 @@ impl BandRead {
                 return done;
             }
         }
-        let bytes = self.decode(&chunk.chunk, stored, chunk.filter_mask)?;
-        chunk.parts.iter().try_for_each(|p| self.scatter(target, p, (&bytes, 0)))
+        let decoded = self.decode(&chunk.chunk, stored, chunk.filter_mask)?;
+        chunk.parts.iter().try_for_each(|p| self.scatter(target, p, &decoded))
     }
 
     /// The band that is one whole chunk.
@@ -153,31 +162,41 @@ impl BandRead {
         fetch_now(&origins).within(|| &self.array.name)
     }
 
-    /// One chunk, whole and decoded, from the cache or through it where that is worth it.
-    pub(super) async fn decoded(&self, encoded: &Encoded) -> Result<Bytes> {
-        if let Some(bytes) = self.peek(encoded) {
+    /// What is wanted of a chunk, decoded: from the cache, or through it as far as that is worth it.
+    pub(super) async fn decoded(&self, encoded: &Encoded) -> Result<Decoded> {
+        let (cache, key) =
+            (self.engine.cache(), self.key(&encoded.chunk, encoded.origin.object().as_deref()));
+        let (wanted, lifetime) = (self.wanted(&encoded.parts), encoded.origin.lifetime());
+        if let Some(kept) = cache.get(key, &wanted) {
             self.engine.tally().hit();
-            return Ok(bytes);
+            return Ok(kept);
         }
-        let whole = || async {
+        let decode = || async {
             let job = [encoded.clone()];
             let stored = self.fetched(&job).await?;
             let decoder = self.engine.decoder().await?;
             let this = self.clone();
-            blocking(move || {
+            let whole = blocking(move || {
                 let _decoder = decoder;
                 let stored = stored.map_or_else(|| this.fetched_now(&job), Ok)?.pop().flatten();
                 let [Encoded { chunk, filter_mask, .. }] = job;
                 stored.map_or_else(|| this.fill(), |stored| this.decode(&chunk, stored, filter_mask))
             })
-            .await
+            .await?;
+            if encoded.keep == Keep::Whole {
+                cache.keep(key, whole.clone(), lifetime);
+            }
+            Ok(whole)
         };
-        if encoded.keep {
-            let lifetime = encoded.origin.lifetime();
-            self.engine.cache().chunk(self.key(encoded), self.chunk_len()?, lifetime, whole).await
-        } else {
-            whole().await
+        let decoded = cache.chunk(key, &wanted, decode).await?;
+        let (len, element) = (self.chunk_len()?, self.array.stored_size);
+        if let Keep::Around(block) = encoded.keep
+            && decoded.covers(&(0..len))
+            && let Some(run) = around(&wanted, block, len, element as u64)
+        {
+            cache.keep(key, decoded.section(&run, element).within(|| self.place(&encoded.chunk))?, lifetime);
         }
+        Ok(decoded)
     }
 
     /// Whether another band or another request is likely to want the chunk: this one takes only some of
@@ -202,24 +221,39 @@ impl BandRead {
         usize::try_from(chunks).unwrap_or(usize::MAX).max(1)
     }
 
-    pub(super) fn peek(&self, encoded: &Encoded) -> Option<Bytes> {
-        self.engine.cache().peek(&self.key(encoded))
+    pub(super) fn is_kept(&self, encoded: &Encoded) -> bool {
+        let key = self.key(&encoded.chunk, encoded.origin.object().as_deref());
+        self.engine.cache().get(key, &self.wanted(&encoded.parts)).is_some()
     }
 
-    fn key(&self, encoded: &Encoded) -> ChunkKey {
-        ChunkKey {
-            version: Arc::clone(&self.array.version),
-            object: encoded.origin.object(),
-            variable: self.array.name.clone(),
-            chunk: encoded.chunk.clone(),
-        }
+    /// What a chunk, part of this version of an object, is kept under.
+    pub(super) fn key(&self, chunk: &[u64], object: Option<&str>) -> ChunkKey {
+        ChunkKey::new(&self.array.version, object, &self.array.name, chunk)
     }
 
-    fn decode(&self, chunk: &[u64], stored: Bytes, filter_mask: u32) -> Result<Bytes> {
+    /// The bytes of a chunk from the first wanted to the last.
+    pub(super) fn wanted(&self, parts: &[Vec<Run>]) -> Range<u64> {
+        let extents = parts.iter().map(|part| self.extent(part));
+        let all = extents.map(|e| e.start..e.end).reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+        all.unwrap_or(0..0)
+    }
+
+    /// A chunk decoded, but for the shuffle of its elements: that is undone where they are copied.
+    fn decode(&self, chunk: &[u64], stored: Bytes, filter_mask: u32) -> Result<Decoded> {
         let len = usize::try_from(self.chunk_len()?)
             .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
         self.engine.tally().decoded();
-        self.array.pipeline.decode(stored, len, filter_mask).within(|| self.place(chunk))
+        let pipeline = &self.array.pipeline;
+        let (order, skipped) = match pipeline.encodings().first() {
+            Some(Encoding::Shuffle { element_size })
+                if *element_size == self.array.stored_size && filter_mask & 1 == 0 =>
+            {
+                (Order::Shuffled, filter_mask | 1)
+            }
+            _ => (Order::Elements, filter_mask),
+        };
+        let bytes = pipeline.decode(stored, len, skipped).within(|| self.place(chunk))?;
+        Ok(Decoded::whole(bytes, order))
     }
 
     /// Where an encoded chunk's bytes come from, and which stages it skipped.
@@ -236,13 +270,22 @@ impl BandRead {
     }
 
     /// A chunk that was never written.
-    fn fill(&self) -> Result<Bytes> {
+    fn fill(&self) -> Result<Decoded> {
         let len = usize::try_from(self.chunk_len()?)
             .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
         let mut buffer = Buffer::new(len)?;
         repeat(&self.array.fill, &mut buffer)?;
-        Ok(buffer.freeze())
+        Ok(Decoded::whole(buffer.freeze(), Order::Elements))
     }
+}
+
+/// The whole blocks around what is wanted, at most two of them; `None` when that is more than one.
+fn around(wanted: &Range<u64>, block: u64, chunk_len: u64, element: u64) -> Option<Range<u64>> {
+    let block = block - block.checked_rem(element)?;
+    if block == 0 || wanted.end - wanted.start > block {
+        return None;
+    }
+    Some(wanted.start / block * block..wanted.end.div_ceil(block).saturating_mul(block).min(chunk_len))
 }
 
 fn job_parts(job: &[Encoded]) -> impl Iterator<Item = &Vec<Run>> {

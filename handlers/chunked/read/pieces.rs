@@ -7,6 +7,7 @@ use cdm::{Error, Result, ResultExt};
 use super::{BandRead, CHEAP};
 use crate::{
     chunked::{
+        decoded::Decoded,
         origin::{Origin, fetch},
         plan::Run,
         strided::Extent,
@@ -61,7 +62,7 @@ impl BandRead {
             blocking(move || {
                 for ((part, start), bytes) in batch.iter().zip(&found) {
                     if let Some(bytes) = bytes {
-                        this.scatter(&target, part, (bytes, *start))?;
+                        this.scatter(&target, part, &Decoded::run(bytes.clone(), *start))?;
                     }
                 }
                 Ok(())
