@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 use super::{
     FileStatus, Object, Part, ReadRanges, Store,
     coalesce::{GAP, LARGEST, coalesce},
+    near,
     store::below,
 };
 use crate::buffers::Buffer;
@@ -37,6 +38,8 @@ use crate::buffers::Buffer;
 #[derive(Debug, Clone)]
 pub struct LocalRoot {
     dir: Arc<Dir>,
+    /// Whether it is looked at without a thread that may block.
+    is_near: bool,
     /// The absolute paths it is known by: as it was given, and without symbolic links.
     known_as: Arc<[String]>,
 }
@@ -75,7 +78,8 @@ impl LocalRoot {
         let given = std::path::absolute(path).ok();
         let known_as = given.into_iter().chain(path.canonicalize().ok());
         let known_as = known_as.filter_map(|p| p.into_os_string().into_string().ok()).collect();
-        Ok(Self { dir: Arc::new(dir), known_as })
+        let is_near = near::is_near(&dir);
+        Ok(Self { dir: Arc::new(dir), is_near, known_as })
     }
 
     /// The size and version of the regular file `path` (relative, `/` between components), unopened.
@@ -84,8 +88,17 @@ impl LocalRoot {
     /// `NotFound` for anything that is not a regular file beneath the root; `Overloaded` when the
     /// process is out of descriptors.
     pub async fn stat(&self, path: &str) -> Result<FileStatus> {
+        if let Some(found) = self.look(path) {
+            let stamp = Stamp::of_file(&found.map_err(access_error)?)?;
+            return Ok(FileStatus { size: stamp.size, version: stamp.version() });
+        }
         let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
         blocking(move || status(&dir, &path)).await
+    }
+
+    /// What is at `path`, if that is told at once.
+    fn look(&self, path: &str) -> Option<io::Result<std::fs::Metadata>> {
+        self.is_near.then(|| near::look(&self.dir, path)).flatten()
     }
 
     /// Opens the regular file `path`; the object holds the descriptor and is named `path`.
@@ -135,6 +148,10 @@ impl Store for LocalRoot {
 
     async fn stat(&self, path: &str) -> Result<Option<FileStatus>> {
         if_there(Self::stat(self, path).await)
+    }
+
+    fn may_be_folder(&self, path: &str) -> bool {
+        self.look(path).is_none_or(|found| found.is_ok_and(|meta| meta.is_dir()))
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
@@ -219,11 +236,7 @@ fn open_object(dir: &Dir, path: &str) -> Result<Object> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let file = dir.open_with(path, &options).map_err(access_error)?.into_std();
-    let meta = file.metadata().map_err(read_error)?;
-    if !meta.is_file() {
-        return Err(Error::not_found("there is no such file"));
-    }
-    let stamp = Stamp::of(&meta);
+    let stamp = Stamp::of_file(&file.metadata().map_err(read_error)?)?;
     Ok(Object {
         name: path.into(),
         size: stamp.size,
@@ -317,6 +330,11 @@ impl Stamp {
             changed: (meta.ctime(), meta.ctime_nsec()),
             links: meta.nlink(),
         }
+    }
+
+    /// Of what must be a regular file.
+    fn of_file(meta: &std::fs::Metadata) -> Result<Self> {
+        if meta.is_file() { Ok(Self::of(meta)) } else { Err(Error::not_found("there is no such file")) }
     }
 
     fn of(meta: &std::fs::Metadata) -> Self {

@@ -10,6 +10,7 @@ mod kept;
 pub(crate) mod lazy;
 pub mod local;
 mod memory;
+mod near;
 mod remote;
 mod store;
 mod watch;

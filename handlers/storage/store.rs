@@ -41,6 +41,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// As [`Store::open`].
     async fn stat(&self, path: &str) -> Result<Option<FileStatus>>;
 
+    /// Whether there may be a folder at `path`: `false` where it costs nothing to know that there is none.
+    fn may_be_folder(&self, path: &str) -> bool {
+        let _ = path;
+        true
+    }
+
     /// The objects and folders in `folder` (`""` is the top) by name.
     ///
     /// # Errors

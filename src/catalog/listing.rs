@@ -95,9 +95,8 @@ pub struct Entry {
 impl Listing {
     /// Sorts, and leaves out names that are hidden or that no URL may have.
     pub(crate) fn new(folder: DatasetName, mut folders: Vec<Arc<str>>, mut datasets: Vec<Entry>) -> Self {
-        let shown = |name: &str| DatasetName::new(name).is_ok_and(|n| n.as_str() == name);
-        folders.retain(|name| shown(name));
-        datasets.retain(|entry| shown(&entry.name));
+        folders.retain(|name| DatasetName::may_show(name));
+        datasets.retain(|entry| DatasetName::may_show(&entry.name));
         folders.sort_unstable();
         datasets.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self { folder, folders, datasets }

@@ -183,14 +183,14 @@ impl Catalog {
     pub async fn stat(&self, name: &DatasetName) -> Result<Status> {
         match self.definitions.get(name) {
             Some(Defined::Made { place, .. }) => return Ok(Status::defined(name.as_str(), &place.store)),
-            Some(Defined::Document(place)) => return defined::status(place).await,
+            Some(Defined::Document(place)) => return Box::pin(defined::status(place)).await,
             None => {}
         }
         let found = self.stat_stored(name).await;
         match (found, defined::versioned(name)) {
             (Err(e), Some((base, version))) if e.kind() == ErrorKind::NotFound => {
                 // Whether the version is still kept is said when it is opened.
-                match self.collection(&base).await {
+                match Box::pin(self.collection(&base)).await {
                     Ok(Some(_)) => Ok(Status::defined(version, &self.place(&base)?.store)),
                     _ => Err(e),
                 }
@@ -221,13 +221,32 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::stat`], and what the format says of it.
     pub async fn open(&self, name: &DatasetName) -> Result<Arc<dyn Source>> {
-        if let Some(snapshot) = self.snapshot(name).await? {
+        self.open_found(name, self.stat(name).await?).await
+    }
+
+    /// As [`Catalog::open`], of what [`Catalog::stat`] found just now: the same Source as long as nothing changed.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub async fn open_found(&self, name: &DatasetName, found: Status) -> Result<Arc<dyn Source>> {
+        // A file that is no document is made of nothing else.
+        let is_file = found.size.is_some()
+            && self.definitions.get(name).is_none()
+            && !defined::is_document(name.as_str());
+        if is_file && let Some(source) = self.open.get(&self.key(name, &found)).await {
+            return Ok(source);
+        }
+        // Boxed, so that what most requests do stays small.
+        Box::pin(self.open_anew(name, found, is_file)).await
+    }
+
+    async fn open_anew(&self, name: &DatasetName, found: Status, is_file: bool) -> Result<Arc<dyn Source>> {
+        if !is_file && let Some(snapshot) = self.snapshot(name).await? {
             self.summaries.opened(name, &snapshot.source);
             return Ok(Arc::clone(&snapshot.source));
         }
-        let mut retried = false;
+        let (mut status, mut retried) = (found, false);
         loop {
-            let status = self.stat(name).await?;
             let opened = self.open.try_get_with(self.key(name, &status), self.open_now(name, &status)).await;
             match opened {
                 Ok(source) => {
@@ -237,6 +256,7 @@ impl Catalog {
                 Err(e) if e.kind() == ErrorKind::Changed && !retried => retried = true,
                 Err(e) => return Err(e.shared()),
             }
+            status = self.stat(name).await?;
         }
     }
 
@@ -317,9 +337,17 @@ impl Catalog {
     /// # Errors
     /// `NotFound` when there is no such folder.
     pub async fn list(&self, folder: &DatasetName) -> Result<Listing> {
-        let mut listing = self.definitions.listed(folder, self.tree.list(folder, &self.registry).await)?;
+        let mut listing = self.list_bare(folder).await?;
         self.summaries.attach(&mut listing);
         Ok(listing)
+    }
+
+    /// As [`Catalog::list`], without what the datasets are about.
+    ///
+    /// # Errors
+    /// As [`Catalog::list`].
+    pub(crate) async fn list_bare(&self, folder: &DatasetName) -> Result<Listing> {
+        self.definitions.listed(folder, self.tree.list(folder, &self.registry).await)
     }
 
     /// The same with summaries that outlive the process, in a file for these places among `files`; blocks.

@@ -57,8 +57,18 @@ impl DatasetName {
     /// As [`DatasetName::from_url`].
     pub fn new(name: &str) -> Result<Self> {
         let name = name.strip_suffix('/').unwrap_or(name);
+        Self::check(name)?;
+        Ok(Self(name.into()))
+    }
+
+    /// Whether an entry of a folder may be shown under this name.
+    pub(super) fn may_show(entry: &str) -> bool {
+        !entry.is_empty() && !entry.contains('/') && Self::check(entry).is_ok()
+    }
+
+    fn check(name: &str) -> Result<()> {
         if name.is_empty() {
-            return Ok(Self::top());
+            return Ok(());
         }
         if name.len() > MAX_LEN {
             return Err(Error::bad_request(format!("the path is longer than {MAX_LEN} bytes")));
@@ -76,7 +86,7 @@ impl DatasetName {
                 _ => {}
             }
         }
-        Ok(Self(name.into()))
+        Ok(())
     }
 
     /// The name without `suffix`, if it ends so (whatever the case) and something is left.

@@ -242,7 +242,10 @@ impl Root {
             return Ok(Status { version: found.version, size: Some(found.size), recheck });
         }
         // Far away, each look costs a request: only names that promise a dataset are looked into.
-        if !path.is_empty() && (!self.store.is_remote() || is_data_folder(file_name(self.inside(path)))) {
+        if !path.is_empty()
+            && (!self.store.is_remote() || is_data_folder(file_name(self.inside(path))))
+            && self.store.may_be_folder(self.inside(path))
+        {
             let found = registry.mark_of(&self.place(path, name)).await?;
             if let Some((_, status)) = found
                 && self.accepts(path, status.version.modified)
@@ -321,7 +324,12 @@ impl Root {
         let mut datasets: Vec<Entry> = Vec::new();
         for entry in entries {
             let name: Arc<str> = entry.name.into();
-            if matches!(entry.kind, EntryKind::File { .. }) && !self.shows_file(&storage::join(path, &name)) {
+            let is_shown = || match &self.rules {
+                // The name tells: no path is needed.
+                None => is_data_file(&name),
+                Some(rules) => rules.may_show(&storage::join(path, &name)),
+            };
+            if matches!(entry.kind, EntryKind::File { .. }) && !is_shown() {
                 continue;
             }
             match entry.kind {

@@ -7,7 +7,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -30,6 +33,8 @@ pub struct Summaries {
     state: Mutex<State>,
     wake: Notify,
     files: Option<(KeptFiles, String)>,
+    /// Changes so far of what listings are given.
+    changes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +70,7 @@ impl Summaries {
         let folders = files.read(&file).ok().and_then(|bytes| read(&bytes)).unwrap_or_default();
         let count = folders.values().map(HashMap::len).sum();
         let state = State { folders, count, ..State::default() };
-        Self { state: Mutex::new(state), wake: Notify::new(), files: Some((files, file)) }
+        Self { state: Mutex::new(state), files: Some((files, file)), ..Self::default() }
     }
 
     /// Writes what was learnt since the last time; blocks. A disk that is full costs a restart some work again.
@@ -82,6 +87,11 @@ impl Summaries {
         if let Err(e) = outcome {
             tracing::warn!(folder = %files.folder().display(), error = %e, "summaries are not kept (index.folder)");
         }
+    }
+
+    /// Another number whenever a listing that has not changed would be given something else.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// The next dataset to [summarise](super::Catalog::summarise); waits for one.
@@ -105,7 +115,7 @@ impl Summaries {
     }
 
     /// Gives a listing's datasets their summaries, and asks for those that are not known as they are now.
-    pub(super) fn attach(&self, listing: &mut Listing) {
+    pub(crate) fn attach(&self, listing: &mut Listing) {
         let mut state = self.state();
         let folder = listing.folder.as_str();
         if let Some(known) = state.folders.get_mut(folder) {
@@ -191,6 +201,7 @@ impl Summaries {
         state.folders.entry(folder.into()).or_default().insert(file.into(), row);
         state.count += usize::from(!is_known);
         state.is_new = true;
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A dataset that is no more.
@@ -200,6 +211,7 @@ impl Summaries {
         if state.folders.get_mut(folder).and_then(|known| known.remove(file)).is_some() {
             state.count -= 1;
             state.is_new = true;
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 

@@ -2,26 +2,24 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
-use tower::ServiceBuilder;
 
 use super::{
     Phase, Shared,
     handle::{Connection, Port, handle},
-    layers::{CatchPanics, Trace},
+    idle::IdleTimer,
+    layers::traced,
     mender::{Framing, Mender},
     stall::{Flushes, WriteTimeout},
 };
@@ -119,15 +117,20 @@ async fn serve(
     let idle_timeout = limits.idle_timeout;
     drop(live);
     let connection = Connection { peer, port, framing, flushes };
-    let service = ServiceBuilder::new()
-        .layer(Trace { peer: peer.ip(), metrics: Arc::clone(&shared.metrics) })
-        .layer(CatchPanics { metrics: Arc::clone(&shared.metrics) })
-        .service(tower::service_fn(move |request| handle(Arc::clone(&shared), connection.clone(), request)));
+    let service = service_fn(move |request| {
+        let (shared, connection) = (Arc::clone(&shared), connection.clone());
+        async move {
+            let metrics = Arc::clone(&shared.metrics);
+            let answer =
+                |request, id: Arc<str>| async move { handle(&shared, &connection, request, &id).await };
+            Ok::<_, Infallible>(traced(peer.ip(), metrics, request, answer).await)
+        }
+    });
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(IdleTimer::default())
         // hyper's timer runs from the end of an answer to the end of the next head.
         .header_read_timeout(idle_timeout)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,

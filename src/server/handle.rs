@@ -1,9 +1,10 @@
 //! One request: checked, routed, answered.
 
 mod configured;
+mod kept;
 mod page;
 
-use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use cdm::{Error, ErrorKind, Result, Source, Version};
 use futures::StreamExt;
@@ -11,11 +12,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response as HttpResponse, St
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
+use self::kept::Listed;
 use super::{
-    Phase, Shared, error,
+    Phase, Shared,
+    answers::{About, LARGEST_DATA, LARGEST_TEXT},
+    error,
     error::Audience,
     files,
-    layers::{RequestId, chain},
+    layers::chain,
     live::Live,
     mender::Framing,
     origin::origin,
@@ -71,16 +75,16 @@ struct Call<'a> {
 
 /// Answers `request`. Errors are answers too.
 pub(super) async fn handle(
-    shared: Arc<Shared>,
-    connection: Connection,
+    shared: &Shared,
+    connection: &Connection,
     request: Request<Incoming>,
-) -> Result<HttpResponse<Body>, Infallible> {
+    id: &str,
+) -> HttpResponse<Body> {
     let (parts, body) = request.into_parts();
-    let id = parts.extensions.get::<RequestId>().map_or_else(|| "unknown".into(), |id| Arc::clone(&id.0));
     let path = parts.uri.path();
     let live = shared.live.load_full();
     let mut call = Call {
-        shared: &shared,
+        shared,
         live: &live,
         method: &parts.method,
         headers: &parts.headers,
@@ -88,12 +92,12 @@ pub(super) async fn handle(
         port: connection.port,
         path,
         query: parts.uri.query(),
-        id: &id,
+        id,
         origin: String::new(),
         top: "../".repeat(path.bytes().filter(|b| *b == b'/').count().saturating_sub(1)),
     };
     let close = connection.framing.has_body();
-    let mut response = match refuse(&mut call, &connection, body, &parts.uri).await {
+    let mut response = match refuse(&mut call, connection, body, &parts.uri).await {
         Some((status, message)) => call.plain(error::with_status(status, message, call.audience())).await,
         None => call.answer().await,
     };
@@ -103,7 +107,7 @@ pub(super) async fn handle(
     if close || response.status() == StatusCode::BAD_REQUEST && connection.framing.is_ambiguous() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    response
 }
 
 /// What HTTP itself forbids, before any route is looked at (promises R17, R19, R21).
@@ -117,15 +121,9 @@ async fn refuse(
         return Some((StatusCode::BAD_REQUEST, "the request says the length of its body twice"));
     }
     if connection.framing.has_body() {
-        let limits = &call.live.config.limits;
-        let read = Limited::new(body, BODY_LEN).collect();
-        match tokio::time::timeout(limits.header_timeout, read).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
-                return Some((StatusCode::PAYLOAD_TOO_LARGE, "requests need no body here"));
-            }
-            Ok(Err(_)) => return Some((StatusCode::BAD_REQUEST, "the body is not what its headers say")),
-            Err(_) => return Some((StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+        let patience = call.live.config.limits.header_timeout;
+        if let Some(refused) = Box::pin(read_away(body, patience)).await {
+            return Some(refused);
         }
     }
     if !is_allowed(call.method) {
@@ -145,6 +143,18 @@ async fn refuse(
     None
 }
 
+/// Reads a body that nobody needs.
+async fn read_away(body: Incoming, patience: Duration) -> Option<(StatusCode, &'static str)> {
+    match tokio::time::timeout(patience, Limited::new(body, BODY_LEN).collect()).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
+            Some((StatusCode::PAYLOAD_TOO_LARGE, "requests need no body here"))
+        }
+        Ok(Err(_)) => Some((StatusCode::BAD_REQUEST, "the body is not what its headers say")),
+        Err(_) => Some((StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+    }
+}
+
 impl Call<'_> {
     fn audience(&self) -> Audience<'_> {
         Audience { headers: self.headers, title: &self.live.config.title, top: &self.top, id: self.id }
@@ -158,16 +168,17 @@ impl Call<'_> {
         if self.method == Method::OPTIONS {
             return Self::options();
         }
+        // What is asked for most is small; the rest is boxed, so that it does not make every request large.
         let outcome = match route(self.path) {
-            Ok(Route::Fixed(Fixed::Metrics)) => self.metrics().await,
+            Ok(Route::Fixed(Fixed::Metrics)) => Box::pin(self.metrics()).await,
             Ok(route) if self.port == Port::Metrics && !matches!(route, Route::Fixed(_)) => {
                 Err(Error::not_found("data are at the server's other port"))
             }
             Ok(Route::Dataset { mount, candidates }) => self.dataset(mount, &candidates).await,
-            Ok(Route::Catalog { folder, format }) => self.catalog(&folder, format).await,
-            Ok(Route::File { dataset }) => self.file(&dataset).await,
-            Ok(Route::Fixed(Fixed::Sitemap)) => self.sitemap().await,
-            Ok(Route::Fixed(fixed)) => Ok(self.fixed(fixed).await),
+            Ok(Route::Catalog { folder, format }) => Box::pin(self.catalog(&folder, format)).await,
+            Ok(Route::File { dataset }) => Box::pin(self.file(&dataset)).await,
+            Ok(Route::Fixed(Fixed::Sitemap)) => Box::pin(self.sitemap()).await,
+            Ok(Route::Fixed(fixed)) => Ok(Box::pin(self.fixed(fixed)).await),
             Err(e) => Err(e),
         };
         match outcome {
@@ -256,7 +267,10 @@ impl Call<'_> {
             CatalogFormat::Html => return self.folder_page(folder, pages::Form::Html).await,
             CatalogFormat::Json => return self.folder_page(folder, pages::Form::Json).await,
         }
-        let mut listing = self.live.catalog.list(folder).await?;
+        let (mut listing, about) = match self.listed(folder).await? {
+            Listed::Kept(response) => return Ok(response),
+            Listed::New(listing, about) => (listing, about),
+        };
         if self.live.catalog.scan_of(folder).is_some_and(|(scan, _)| scan.is_decreasing) {
             listing.folders.reverse();
             listing.datasets.reverse();
@@ -296,7 +310,7 @@ impl Call<'_> {
             }
         };
         let version = Version { identity: listing.identity().into(), modified: None };
-        Ok(self.send(reply, Some(&version)).await)
+        self.keep(about, reply, Some(&version), LARGEST_TEXT).await
     }
 
     /// THREDDS' address of one dataset: a catalog with nothing else, or its page. A folder is its listing.
@@ -360,7 +374,15 @@ impl Call<'_> {
     async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {
         for candidate in candidates {
             match self.live.catalog.stat(&candidate.dataset).await {
-                Ok(_) => return Ok(self.respond_dataset(mount, candidate).await),
+                Ok(found) => {
+                    let opened = self.live.catalog.open_found(&candidate.dataset, found).await;
+                    if let Ok(source) = &opened
+                        && let Some(kept) = self.kept(&About::source(source))
+                    {
+                        return kept.answer(self.asked()).await;
+                    }
+                    return Ok(Box::pin(self.respond_dataset(mount, candidate, opened)).await);
+                }
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
             }
@@ -370,19 +392,24 @@ impl Call<'_> {
         };
         let missing = Error::not_found(format!("there is no dataset {}", last.dataset));
         if last.suffix.is_empty() {
-            return self.folder(&bare.dataset, missing).await;
+            return Box::pin(self.folder(&bare.dataset, missing)).await;
         }
         let base_url = self.base_url(mount, &last.dataset);
         let reply = front_error(&last.response, &missing, &self.front_request(&last.dataset, &base_url));
         Ok(self.plain(reply).await)
     }
 
-    async fn respond_dataset(&self, mount: &str, candidate: &Candidate) -> HttpResponse<Body> {
+    async fn respond_dataset(
+        &self,
+        mount: &str,
+        candidate: &Candidate,
+        mut opened: Result<Arc<dyn Source>>,
+    ) -> HttpResponse<Body> {
         let base_url = self.base_url(mount, &candidate.dataset);
         let request = self.front_request(&candidate.dataset, &base_url);
         let mut retried = false;
         loop {
-            let error = match self.live.catalog.open(&candidate.dataset).await {
+            let error = match opened {
                 Ok(source) => match self.try_dataset(candidate, &request, source).await {
                     Ok(response) if response.status() != StatusCode::CONFLICT || retried => return response,
                     Ok(_) => Error::new(ErrorKind::Changed, "the dataset changed"),
@@ -393,6 +420,7 @@ impl Call<'_> {
             // It was replaced while it was read: once more with the new one (then 409).
             if error.kind() == ErrorKind::Changed && !retried {
                 self.live.catalog.forget(&candidate.dataset).await;
+                opened = self.live.catalog.open(&candidate.dataset).await;
                 retried = true;
                 continue;
             }
@@ -408,7 +436,9 @@ impl Call<'_> {
         source: Arc<dyn Source>,
     ) -> Result<HttpResponse<Body>> {
         let version = source.version().cloned();
+        let about = About::source(&source);
         let limits = &self.live.config.limits;
+        let mut is_page = false;
         let mut reply = match &candidate.response {
             Response::Dap4(response) => match dap4::wanted(*response, request) {
                 Ok(dap4::Wanted::Answer(response)) => {
@@ -420,11 +450,15 @@ impl Call<'_> {
                     dap4::respond(request, response, source, options).await
                 }
                 Ok(dap4::Wanted::Page) => {
+                    is_page = true;
                     self.dataset_page(candidate, request, source, pages::Form::Html).await?
                 }
                 Err(refusal) => refusal,
             },
-            Response::Page(form) => self.dataset_page(candidate, request, source, *form).await?,
+            Response::Page(form) => {
+                is_page = true;
+                self.dataset_page(candidate, request, source, *form).await?
+            }
             Response::Dap2(response) => dap2::respond(request, *response, source).await,
             Response::Ncml => ncml::respond(request, source.dataset()),
             Response::Zarr(response) => {
@@ -443,10 +477,16 @@ impl Call<'_> {
                 reply.length.unwrap_or_default()
             )));
         }
-        if reply.status.is_success() && is_data(candidate) {
+        let is_data = is_data(candidate);
+        if reply.status.is_success() && is_data {
             reply = self.in_data_lane(reply).await?;
         }
-        respond(reply, self.asked(), version.as_ref(), None).await
+        // A page shows what else is known by now.
+        if is_page {
+            return respond(reply, self.asked(), version.as_ref(), None).await;
+        }
+        let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };
+        self.keep(about, reply, version.as_ref(), largest).await
     }
 
     /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
@@ -482,7 +522,7 @@ impl Call<'_> {
     }
 
     async fn send(&self, reply: Reply, version: Option<&Version>) -> HttpResponse<Body> {
-        match respond(reply, self.asked(), version, None).await {
+        match Box::pin(respond(reply, self.asked(), version, None)).await {
             Ok(response) => response,
             Err(e) => {
                 self.log(&e);

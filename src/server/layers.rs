@@ -1,8 +1,7 @@
-//! Layers around the handler: the request's id and its log line, and the panic guard.
+//! Around every request: its id and its log line, and the panic guard.
 
 use std::{
-    convert::Infallible,
-    fmt::Write as _,
+    fmt,
     net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -16,11 +15,9 @@ use std::{
 
 use bytes::Bytes;
 use cdm::Error;
-use futures::{FutureExt, future::BoxFuture};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
-use tower::{Layer, Service};
 
 use super::{metrics::Metrics, respond::Body};
 
@@ -29,109 +26,73 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a query that the log shows.
 const QUERY_SHOWN: usize = 200;
 
-/// Names a request in the log, in error documents and in `X-Request-Id`.
-#[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) Arc<str>);
-
-impl RequestId {
-    /// The client's, when it is a short plain word; else a new one.
-    fn of(headers: &http::HeaderMap) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let plain = |id: &str| {
-            (1..=64).contains(&id.len())
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        if let Some(id) = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|id| plain(id)) {
-            return Self(id.into());
-        }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("{:x}-{count:x}", now.as_micros()).into())
+/// What a request is named by in the log, in error documents and in `X-Request-Id`: as the client says, when
+/// that is a short plain word; else a new name.
+fn id_of(headers: &HeaderMap) -> Arc<str> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let plain = |id: &str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    if let Some(id) = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|id| plain(id)) {
+        return id.into();
     }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{count:x}", now.as_micros()).into()
 }
 
-/// Gives each request its [`RequestId`] and writes one log line when its answer has ended, which is counted too.
-#[derive(Debug, Clone)]
-pub(super) struct Trace {
-    pub(super) peer: IpAddr,
-    pub(super) metrics: Arc<Metrics>,
-}
-
-impl<S> Layer<S> for Trace {
-    type Service = Tracing<S>;
-
-    fn layer(&self, inner: S) -> Tracing<S> {
-        Tracing { inner, peer: self.peer, metrics: Arc::clone(&self.metrics) }
-    }
-}
-
-/// See [`Trace`].
-#[derive(Debug, Clone)]
-pub(super) struct Tracing<S> {
-    inner: S,
-    peer: IpAddr,
+/// Answers a request of `client` by what `answer` makes of it and its id. One log line is written when the answer
+/// has ended, which is counted too. A panic is a 500; the process and other requests go on (promise R1).
+pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
+    client: IpAddr,
     metrics: Arc<Metrics>,
+    request: Request<B>,
+    answer: impl FnOnce(Request<B>, Arc<str>) -> F,
+) -> Response<Logged> {
+    let id = id_of(request.headers());
+    let mut line = Line {
+        id: Arc::clone(&id),
+        metrics,
+        client,
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        begin: Instant::now(),
+        status: None,
+        bytes: 0,
+        length: None,
+        outcome: "cancelled",
+    };
+    let answered = async { answer(request, Arc::clone(&id)).await };
+    let mut response = match AssertUnwindSafe(answered).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            line.metrics.panicked();
+            tracing::error!(id = %id, "a request panicked");
+            defect(&id)
+        }
+    };
+    line.status = Some(response.status());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    line.length = length.and_then(|v| v.to_str().ok()?.parse().ok());
+    response.map(|inner| {
+        if inner.is_end_stream() {
+            line.outcome = "done";
+        }
+        Logged { inner, line }
+    })
 }
 
-impl<S, B> Service<Request<B>> for Tracing<S>
-where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let id = RequestId::of(request.headers());
-        let mut line = Line {
-            id: Arc::clone(&id.0),
-            metrics: Arc::clone(&self.metrics),
-            client: self.peer,
-            request: describe(&request),
-            begin: Instant::now(),
-            status: None,
-            bytes: 0,
-            length: None,
-            outcome: "cancelled",
-        };
-        request.extensions_mut().insert(id);
-        let answer = self.inner.call(request);
-        async move {
-            let mut response = answer.await?;
-            line.status = Some(response.status());
-            if let Ok(value) = HeaderValue::from_str(&line.id) {
-                response.headers_mut().insert(REQUEST_ID, value);
-            }
-            let length = response.headers().get(http::header::CONTENT_LENGTH);
-            let length = length.and_then(|v| v.to_str().ok()?.parse().ok());
-            Ok(response.map(|inner| {
-                if inner.is_end_stream() {
-                    line.outcome = "done";
-                }
-                line.length = length;
-                BodyExt::boxed_unsync(Logged { inner, line })
-            }))
-        }
-        .boxed()
-    }
-}
-
-fn describe<B>(request: &Request<B>) -> String {
-    let mut text = format!("{} {}", request.method(), request.uri().path());
-    if let Some(query) = request.uri().query() {
-        text.push('?');
-        text.extend(query.chars().take(QUERY_SHOWN));
-        if query.len() > QUERY_SHOWN {
-            let hash = xxhash_rust::xxh3::xxh3_64(query.as_bytes());
-            let _ = write!(text, "...({} bytes, {hash:016x})", query.len());
-        }
-    }
-    text
+/// What is said of a panic.
+fn defect(id: &str) -> Response<Body> {
+    let text = format!("500 Internal Server Error: a defect of the server. Request {id}\n");
+    let mut response = Response::new(Body::Whole(text.into()));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
 }
 
 /// What the log says of a request; written when dropped, so also for one that was cut.
@@ -140,7 +101,8 @@ struct Line {
     id: Arc<str>,
     metrics: Arc<Metrics>,
     client: IpAddr,
-    request: String,
+    method: Method,
+    uri: Uri,
     begin: Instant,
     status: Option<StatusCode>,
     bytes: u64,
@@ -161,13 +123,33 @@ impl Drop for Line {
             ms = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX),
             outcome = self.outcome,
             "{}",
-            self.request,
+            Described { method: &self.method, uri: &self.uri },
         );
     }
 }
 
+/// A request as the log shows it.
+struct Described<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+}
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.uri.path())?;
+        let Some(query) = self.uri.query() else { return Ok(()) };
+        let shown = query.char_indices().nth(QUERY_SHOWN).and_then(|(end, _)| query.get(..end));
+        write!(f, "?{}", shown.unwrap_or(query))?;
+        if query.len() > QUERY_SHOWN {
+            let hash = xxhash_rust::xxh3::xxh3_64(query.as_bytes());
+            write!(f, "...({} bytes, {hash:016x})", query.len())?;
+        }
+        Ok(())
+    }
+}
+
 /// A body that counts for its log line.
-struct Logged {
+pub(super) struct Logged {
     inner: Body,
     line: Line,
 }
@@ -219,98 +201,52 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Turns a panic of the handler into 500; the process and other requests go on (promise R1).
-#[derive(Debug, Clone)]
-pub(super) struct CatchPanics {
-    pub(super) metrics: Arc<Metrics>,
-}
-
-impl<S> Layer<S> for CatchPanics {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, metrics: Arc::clone(&self.metrics) }
-    }
-}
-
-/// See [`CatchPanics`].
-#[derive(Debug, Clone)]
-pub(super) struct Guarded<S> {
-    inner: S,
-    metrics: Arc<Metrics>,
-}
-
-impl<S, B> Service<Request<B>> for Guarded<S>
-where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let id =
-            request.extensions().get::<RequestId>().map_or_else(|| "unknown".into(), |id| Arc::clone(&id.0));
-        let metrics = Arc::clone(&self.metrics);
-        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
-        async move {
-            let Ok(answer) = answer.await else {
-                metrics.panicked();
-                tracing::error!(id = %id, "a request panicked");
-                let text = format!("500 Internal Server Error: a defect of the server. Request {id}\n");
-                let mut response = Response::new(
-                    http_body_util::Full::new(Bytes::from(text))
-                        .map_err(|never| match never {})
-                        .boxed_unsync(),
-                );
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-                response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-                return Ok(response);
-            };
-            answer
-        }
-        .boxed()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_a_500_with_the_request_id() {
-        let panicking = tower::service_fn(|_: Request<()>| async {
+        let panicking = |_: Request<()>, _| async {
             let answers: Vec<fn() -> Response<Body>> = Vec::new();
-            Ok::<_, Infallible>(answers[0]())
-        });
+            answers[0]()
+        };
         let metrics = Arc::new(Metrics::new());
-        let mut service = Trace { peer: IpAddr::from([127, 0, 0, 1]), metrics: Arc::clone(&metrics) }
-            .layer(CatchPanics { metrics: Arc::clone(&metrics) }.layer(panicking));
+        let client = IpAddr::from([127, 0, 0, 1]);
         let request = Request::builder().header("x-request-id", "abc-1").body(()).unwrap();
-        let response = service.call(request).await.unwrap();
+        let response = traced(client, Arc::clone(&metrics), request, panicking).await;
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["x-request-id"], "abc-1");
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert!(text.ends_with(b"Request abc-1\n"));
-        assert!(
-            metrics.text(0, 0, handlers::chunked::Counts::default()).contains("\nthalweg_panics_total 1\n")
-        );
+        let counts = metrics.text(0, 0, handlers::chunked::Counts::default());
+        assert!(counts.contains("\nthalweg_panics_total 1\n"));
+        assert!(counts.contains("{class=\"5xx\",outcome=\"done\"} 1\n"), "{counts}");
     }
 
     #[test]
     fn ids() {
-        let with = |id: &str| RequestId::of(&[(REQUEST_ID, id.parse().unwrap())].into_iter().collect()).0;
+        let with = |id: &str| id_of(&[(REQUEST_ID, id.parse().unwrap())].into_iter().collect());
         assert_eq!(&*with("a.b-c_1"), "a.b-c_1");
         for bad in ["a b", "<x>", "", &"a".repeat(65)] {
             assert_ne!(&*with(bad), bad);
         }
-        let none = http::HeaderMap::new();
-        assert_ne!(RequestId::of(&none).0, RequestId::of(&none).0);
+        let none = HeaderMap::new();
+        assert_ne!(id_of(&none), id_of(&none));
+    }
+
+    #[test]
+    fn requests_in_the_log() {
+        let check = |uri: &str, expect: &str| {
+            let uri = uri.parse().unwrap();
+            assert_eq!(Described { method: &Method::GET, uri: &uri }.to_string(), expect);
+        };
+        check("/a", "GET /a");
+        check("/a?b=c", "GET /a?b=c");
+        let long = "x".repeat(201);
+        let hash = xxhash_rust::xxh3::xxh3_64(long.as_bytes());
+        check(&format!("/a?{long}"), &format!("GET /a?{}...(201 bytes, {hash:016x})", "x".repeat(200)));
     }
 }

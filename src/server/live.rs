@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::answers::Answers;
 use crate::{catalog::Catalog, config::Config, protocols::zarr::Workspace};
 
 /// What a configuration amounts to.
@@ -18,6 +19,8 @@ pub(super) struct Live {
     pub(super) data: Arc<Semaphore>,
     /// Memory for chunks of the Zarr view.
     pub(super) workspace: Workspace,
+    /// Answers given before.
+    pub(super) answers: Answers,
 }
 
 impl Live {
@@ -32,7 +35,7 @@ impl Live {
             Some(b) if b.config.limits.memory == limits.memory => b.workspace.clone(),
             _ => Workspace::new(limits.memory),
         };
-        Self { config, catalog, data, workspace }
+        Self { config, catalog, data, workspace, answers: Answers::default() }
     }
 
     /// Data answers that are being sent.

@@ -25,9 +25,6 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Bytes read from the socket at a time.
-const READ_LEN: usize = 8 * 1024;
-
 /// Longer header names are not interesting.
 const NAME_LEN: usize = 32;
 
@@ -91,17 +88,39 @@ impl Machine {
         !matches!(self.place, Place::Start | Place::Unmended)
     }
 
-    fn mend(&mut self, input: &[u8], output: &mut Vec<u8>) {
-        for &byte in input {
+    fn mend(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+        loop {
+            let (same, rest) = input.split_at(self.pass(input));
+            output.extend_from_slice(same);
+            let Some((&byte, rest)) = rest.split_first() else { return };
+            output.push(b'%');
+            output.extend(HEX.get(usize::from(byte >> 4)));
+            output.extend(HEX.get(usize::from(byte & 15)));
+            self.step(byte);
+            input = rest;
+        }
+    }
+
+    /// Takes the bytes of `input` that stay as they are, up to the first that does not; how many they are.
+    fn pass(&mut self, input: &[u8]) -> usize {
+        let mut rest = input;
+        loop {
+            // Runs of bytes that only their end can make a difference to.
+            let end = match self.place {
+                Place::Unmended => return input.len(),
+                Place::Target => rest.iter().position(|b| matches!(b, b' ' | b'\n') || is_forbidden(*b)),
+                Place::Version | Place::HeaderValue => rest.iter().position(|b| *b == b'\n'),
+                _ => Some(0),
+            };
+            let Some((&byte, after)) = end.and_then(|end| rest.get(end..)?.split_first()) else {
+                return input.len();
+            };
             if self.place == Place::Target && is_forbidden(byte) {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                output.push(b'%');
-                output.extend(HEX.get(usize::from(byte >> 4)));
-                output.extend(HEX.get(usize::from(byte & 15)));
-            } else {
-                output.push(byte);
+                return input.len() - after.len() - 1;
             }
             self.step(byte);
+            rest = after;
         }
     }
 
@@ -220,12 +239,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mender<S> {
             this.hand_out(buffer);
             return Poll::Ready(Ok(()));
         }
-        if this.machine.place == Place::Unmended {
-            return Pin::new(&mut this.inner).poll_read(context, buffer);
-        }
-        let mut raw = [0_u8; READ_LEN];
-        let mut read = ReadBuf::new(&mut raw);
-        match Pin::new(&mut this.inner).poll_read(context, &mut read) {
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.inner).poll_read(context, buffer) {
             Poll::Ready(done) => done?,
             Poll::Pending => {
                 if let Some(deadline) = &mut this.deadline {
@@ -235,9 +250,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mender<S> {
                 return Poll::Pending;
             }
         }
-        this.machine.mend(read.filled(), &mut this.waiting);
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        let same = this.machine.pass(read);
+        if let Some(rest) = read.get(same..).filter(|rest| !rest.is_empty()) {
+            this.machine.mend(rest, &mut this.waiting);
+            buffer.set_filled(before + same);
+            this.hand_out(buffer);
+        }
         this.watch_head();
-        this.hand_out(buffer);
         Poll::Ready(Ok(()))
     }
 }

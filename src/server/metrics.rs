@@ -24,6 +24,7 @@ pub(super) struct Metrics {
     reloaded: AtomicU64,
     answers: [[AtomicU64; OUTCOMES.len()]; CLASSES.len()],
     bytes: AtomicU64,
+    kept: AtomicU64,
     panics: AtomicU64,
 }
 
@@ -36,6 +37,7 @@ impl Metrics {
             reloaded: AtomicU64::new(now.to_bits()),
             answers: Default::default(),
             bytes: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             panics: AtomicU64::new(0),
         }
     }
@@ -57,6 +59,11 @@ impl Metrics {
             count.fetch_add(1, Relaxed);
         }
         self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// An answer is one that was kept.
+    pub(super) fn kept(&self) {
+        self.kept.fetch_add(1, Relaxed);
     }
 
     pub(super) fn panicked(&self) {
@@ -91,6 +98,8 @@ impl Metrics {
         one("thalweg_chunk_cache_hits_total", "counter", help, &engine.cache_hits);
         one("thalweg_chunk_cache_bytes", "gauge", "Decoded chunks that are kept.", &engine.cached_bytes);
         one("thalweg_data_bytes", "gauge", "Memory of data on their way.", &engine.budget_in_use);
+        let help = "Answers given as they were given before.";
+        one("thalweg_kept_answers_total", "counter", help, &self.kept.load(Relaxed));
         one("thalweg_panics_total", "counter", "Requests that met a defect.", &self.panics.load(Relaxed));
         out.push_str("# HELP thalweg_build_info The version, as a label.\n# TYPE thalweg_build_info gauge\n");
         let _ = writeln!(out, "thalweg_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));

@@ -4,12 +4,14 @@
 //! of `protocols`; what data there is, of `catalog`.
 
 mod accept;
+mod answers;
 mod compress;
 mod conditions;
 mod control;
 mod error;
 mod files;
 mod handle;
+mod idle;
 mod layers;
 mod live;
 mod mender;

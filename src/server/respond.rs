@@ -6,14 +6,17 @@
 //! without the terminating chunk or with fewer bytes than announced. What the body gave out before leaves
 //! first: a front end may say what went wrong (DAP4's error chunk, protocol notes 3.7).
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use http_body::{Frame, SizeHint};
 
 use super::{
     compress,
@@ -23,7 +26,48 @@ use super::{
 use crate::protocols::{ByteStream, Reply};
 
 /// The body of every response.
-pub(super) type Body = UnsyncBoxBody<Bytes, Error>;
+pub(super) enum Body {
+    /// What is left of one that is at hand.
+    Whole(Bytes),
+    /// What is made while it is sent.
+    Made(ByteStream),
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Made(_) => f.write_str("a stream"),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Made(stream) => stream.as_mut().poll_next(context).map_ok(Frame::data),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Made(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// Reads a range of an answer's bytes directly; without one, a range is cut out of the whole body.
 pub(super) type Seek<'a> = &'a (dyn Fn(Range<u64>) -> ByteStream + Send + Sync);
@@ -109,21 +153,21 @@ pub(super) async fn respond(
         None => Box::pin(whole),
     };
     let flushes = asked.flushes.cloned();
-    let frames = whole.then(move |item| {
+    let items = whole.then(move |item| {
         let flushes = flushes.clone().filter(|_| item.is_err());
         async move {
             if let Some(flushes) = flushes {
                 flushes.next().await;
             }
-            item.map(Frame::data)
+            item
         }
     });
-    Ok(finish(status, headers, BodyExt::boxed_unsync(StreamBody::new(frames))))
+    Ok(finish(status, headers, Body::Made(Box::pin(items))))
 }
 
 /// A body without bytes.
 pub(super) fn empty() -> Body {
-    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+    Body::Whole(Bytes::new())
 }
 
 fn finish(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {

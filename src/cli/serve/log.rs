@@ -1,6 +1,6 @@
 //! The log on standard error, and its level, which may change while the server runs.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use tracing_subscriber::EnvFilter;
 
@@ -26,11 +26,25 @@ impl Level {
     }
 }
 
+/// Standard error without the lock of the library: each line is one write, which the kernel keeps whole, and a
+/// thread does not wait in here for another's.
+struct Descriptor;
+
+impl io::Write for Descriptor {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(io::stderr(), line)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Starts the log of this process.
 pub(super) fn start(settings: &LogSettings) -> Result<Level, Failure> {
     let filter: EnvFilter = settings.level.parse().map_err(|e| Failure::Usage(format!("log.level: {e}")))?;
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Descriptor).with_ansi(false);
     // It fails when the log has ended, with the process.
     match settings.format {
         LogFormat::Text => {

@@ -13,14 +13,14 @@ use cdm::{
 use futures::future::BoxFuture;
 use http::{HeaderMap, Response as HttpResponse};
 
-use super::{Call, Candidate};
+use super::{Call, Candidate, kept::Listed};
 use crate::{
     catalog::DatasetName,
     protocols::{
         self, Reply, dap2, dap4,
         pages::{self, Protocol, Spelled},
     },
-    server::respond::Body,
+    server::{answers::LARGEST_TEXT, respond::Body},
 };
 
 /// Folders that a sitemap covers, and how long they may be looked for.
@@ -43,11 +43,14 @@ impl Call<'_> {
         folder: &DatasetName,
         form: pages::Form,
     ) -> Result<HttpResponse<Body>> {
-        let listing = self.live.catalog.list(folder).await?;
+        let (listing, about) = match self.listed(folder).await? {
+            Listed::Kept(response) => return Ok(response),
+            Listed::New(listing, about) => (listing, about),
+        };
         let form = if form == pages::Form::Json { form } else { pages::Form::accepted(self.headers) };
         let reply = pages::folder(&listing, self.query, form, self.site())?;
         let version = Version { identity: listing.identity().into(), modified: None };
-        Ok(self.send(reply, Some(&version)).await)
+        self.keep(about, reply, Some(&version), LARGEST_TEXT).await
     }
 
     /// The dataset's page, which is about what DAP4 shows of it.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
+use http_body_util::BodyExt;
 
 use super::*;
 

@@ -1,0 +1,67 @@
+//! Answers that were given before, and answers that are kept for who asks the same.
+
+use std::sync::Arc;
+
+use cdm::{Result, Version};
+use http::Response as HttpResponse;
+
+use super::{Body, Call, respond};
+use crate::{
+    catalog::{DatasetName, Listing},
+    protocols::Reply,
+    server::answers::{About, Kept, is_whole, key},
+};
+
+/// What is to be said of a folder.
+pub(super) enum Listed {
+    /// What was said before.
+    Kept(HttpResponse<Body>),
+    /// Something new, about what is in it.
+    New(Listing, About),
+}
+
+impl Call<'_> {
+    /// The answer that was given before to a request that says the same, about the same.
+    pub(super) fn kept(&self, about: &About) -> Option<Arc<Kept>> {
+        let kept = self.live.answers.get(&self.key(), about)?;
+        self.shared.metrics.kept();
+        Some(kept)
+    }
+
+    /// Sends `reply`, and keeps it for who asks the same if it has at most `largest` bytes.
+    pub(super) async fn keep(
+        &self,
+        about: About,
+        reply: Reply,
+        version: Option<&Version>,
+        largest: u64,
+    ) -> Result<HttpResponse<Body>> {
+        let asked = self.asked();
+        // Who asks for its length alone, say, does not wait for all of it.
+        if !is_whole(asked) {
+            return respond(reply, asked, version, None).await;
+        }
+        let answers = &self.live.answers;
+        match answers.keep(self.key(), about, reply, version, (self.headers, largest)).await? {
+            Ok(kept) => kept.answer(asked).await,
+            Err(reply) => respond(reply, asked, version, None).await,
+        }
+    }
+
+    /// What a folder holds, unless that was answered before as it is now.
+    pub(super) async fn listed(&self, folder: &DatasetName) -> Result<Listed> {
+        let catalog = &self.live.catalog;
+        let mut listing = catalog.list_bare(folder).await?;
+        // Before the summaries are taken: what comes in between is shown next time.
+        let about = About::Folder(listing.identity(), catalog.summaries().changes());
+        if let Some(kept) = self.kept(&about) {
+            return kept.answer(self.asked()).await.map(Listed::Kept);
+        }
+        catalog.summaries().attach(&mut listing);
+        Ok(Listed::New(listing, about))
+    }
+
+    fn key(&self) -> Vec<u8> {
+        key(self.path, self.query, &self.origin, self.headers)
+    }
+}
