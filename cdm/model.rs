@@ -25,11 +25,12 @@ impl FullName {
     /// The name of `child` inside the group of this name.
     #[must_use]
     pub fn join(&self, child: &str) -> Self {
-        if self.is_root() {
-            Self(format!("/{child}").into())
-        } else {
-            Self(format!("{}/{child}", self.0).into())
-        }
+        let own = if self.is_root() { "" } else { &*self.0 };
+        let mut name = String::with_capacity(own.len() + 1 + child.len());
+        name.push_str(own);
+        name.push('/');
+        name.push_str(child);
+        Self(name.into())
     }
 
     /// Everything but the last component; the root's parent is the root.
@@ -289,6 +290,11 @@ impl Dataset {
     /// Every variable with its full name, in document order (a group's own, then its child groups').
     pub fn variables(&self) -> impl Iterator<Item = (FullName, &Variable)> {
         self.root.walk().flat_map(|g| g.variables.iter().map(|v| (g.name.join(&v.name), v)))
+    }
+
+    /// How many variables there are.
+    pub fn variable_count(&self) -> usize {
+        self.index.len()
     }
 
     /// The shared dimension of this full name.

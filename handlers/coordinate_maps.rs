@@ -1,7 +1,7 @@
 //! Which coordinate variables give positions along a variable's dimensions: the one rule all formats
 //! share. It reads names, dimensions and the CF `coordinates` attribute; it never reads values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use cdm::{Dimension, FullName, Group, Variable};
 
@@ -13,21 +13,28 @@ const MAX_NAMES: usize = 64;
 /// in dimension order; then what its CF `coordinates` attribute names in its own group or the nearest
 /// enclosing one that has it, as far as the named variable's dimensions are among the variable's own.
 pub(crate) fn assign_maps(root: &mut Group) {
-    let known: HashMap<FullName, Vec<Dimension>> = root
+    let known: HashMap<FullName, &[Dimension]> = root
         .walk()
-        .flat_map(|g| g.variables.iter().map(|v| (g.name.join(&v.name), v.dimensions.clone())))
+        .flat_map(|g| g.variables.iter().map(|v| (g.name.join(&v.name), v.dimensions.as_slice())))
         .collect();
+    let of = |group: &Group, variable: &Variable| {
+        let own = group.name.join(&variable.name);
+        if is_coordinate(&own, &variable.dimensions) {
+            Vec::new()
+        } else {
+            maps_of(&group.name, &own, variable, &known)
+        }
+    };
+    let mut maps: VecDeque<_> =
+        root.walk().flat_map(|g| g.variables.iter().map(move |v| (g, v))).map(|(g, v)| of(g, v)).collect();
+    drop(known);
+    // In the order of the walk.
     let mut waiting = vec![root];
     while let Some(group) = waiting.pop() {
         for variable in &mut group.variables {
-            let own = group.name.join(&variable.name);
-            variable.maps = if is_coordinate(&own, &variable.dimensions) {
-                Vec::new()
-            } else {
-                maps_of(&group.name, &own, variable, &known)
-            };
+            variable.maps = maps.pop_front().unwrap_or_default();
         }
-        waiting.extend(group.groups.iter_mut());
+        waiting.extend(group.groups.iter_mut().rev());
     }
 }
 
@@ -40,7 +47,7 @@ fn maps_of(
     group: &FullName,
     own: &FullName,
     variable: &Variable,
-    known: &HashMap<FullName, Vec<Dimension>>,
+    known: &HashMap<FullName, &[Dimension]>,
 ) -> Vec<FullName> {
     let mut found = Vec::new();
     let mut seen: HashSet<FullName> = HashSet::new();
@@ -65,16 +72,16 @@ fn maps_of(
 fn nearest<'a>(
     group: &FullName,
     word: &str,
-    known: &'a HashMap<FullName, Vec<Dimension>>,
+    known: &HashMap<FullName, &'a [Dimension]>,
 ) -> Option<(FullName, &'a [Dimension])> {
     if word.starts_with('/') {
         let name = FullName::new(word);
-        return known.get(&name).map(|dims| (name, dims.as_slice()));
+        return known.get(&name).map(|dims| (name, *dims));
     }
     let mut at = group.clone();
     loop {
         let name = at.join(word);
-        if let Some(dims) = known.get(&name) {
+        if let Some(&dims) = known.get(&name) {
             return Some((name, dims));
         }
         if at.is_root() {

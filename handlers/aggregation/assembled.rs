@@ -2,7 +2,8 @@
 //! output order, a few of them ahead; what one member has in one run is passed on as it comes.
 //!
 //! Memory: at most [`AHEAD`] pieces of a stream are begun before they are wanted. Of a run that is passed on only
-//! the member is opened ahead; bands are gathered ahead only one at a time, so a stream holds two at most.
+//! the member is opened ahead; bands are gathered ahead only one at a time, so a stream holds two at most, and all
+//! streams' bands share [`mod@super::room`].
 
 use std::{collections::HashMap, collections::VecDeque, sync::Arc};
 
@@ -18,16 +19,15 @@ use tokio::task::JoinHandle;
 use super::{
     Member,
     conversion::Conversion,
+    gather,
     parts::{Mosaic, Part, Plan},
     paste::Canvas,
     pieces::{Cutter, Gathered, Piece, Sizes},
+    room::ROOM,
 };
 
 /// Pieces of one stream that are begun before they are wanted.
 const AHEAD: usize = 4;
-
-/// Parts of one band that are read at once.
-const AT_ONCE: usize = 16;
 
 /// Elements of one block of fill or known values.
 const ELEMENTS: u64 = 64 << 10;
@@ -141,14 +141,14 @@ fn choose(block: Block, size: Option<u64>, selection: Selection) -> BlockStream 
 
 /// What the tasks of one stream share.
 #[derive(Debug, Clone)]
-struct Work {
+pub(super) struct Work {
     members: Arc<[Member]>,
-    mosaic: Arc<Mosaic>,
-    data_type: DataType,
+    pub(super) mosaic: Arc<Mosaic>,
+    pub(super) data_type: DataType,
 }
 
 /// A task that ends when nobody waits for it any more.
-struct Task<T>(JoinHandle<Result<T>>);
+pub(super) struct Task<T>(JoinHandle<Result<T>>);
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
@@ -157,11 +157,11 @@ impl<T> Drop for Task<T> {
 }
 
 impl<T: Send + 'static> Task<T> {
-    fn spawn(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+    pub(super) fn spawn(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         Self(tokio::spawn(work))
     }
 
-    async fn result(mut self) -> Result<T> {
+    pub(super) async fn result(mut self) -> Result<T> {
         match (&mut self.0).await {
             Ok(result) => result,
             Err(e) => Err(Error::internal("reading failed").with_source(e)),
@@ -202,7 +202,7 @@ impl Work {
         self.members.get(part.member).ok_or_else(|| Error::internal("a part of no member"))
     }
 
-    fn part(&self, gathered: &Gathered) -> Result<&Part> {
+    pub(super) fn part(&self, gathered: &Gathered) -> Result<&Part> {
         self.mosaic.parts().get(gathered.part).ok_or_else(|| Error::internal("a part that is not there"))
     }
 
@@ -238,31 +238,12 @@ impl Work {
     }
 
     /// The values of a part as one block.
-    async fn collect(&self, gathered: &Gathered) -> Result<Block> {
+    pub(super) async fn collect(&self, gathered: &Gathered) -> Result<Block> {
         let source = self.open(gathered).await?;
         let blocks = self.values(&source, gathered)?;
         let part = self.part(gathered)?;
         let block = one_block(blocks, self.data_type.fixed_size(), gathered.selection.element_count());
         block.await.within(|| &part.variable)
-    }
-
-    /// A band: its parts read side by side and put where they belong.
-    async fn band(self, shape: Vec<u64>, parts: Vec<Gathered>) -> Result<Block> {
-        let count = shape.iter().product();
-        let mut canvas = Canvas::new(count, self.data_type.fixed_size(), self.mosaic.fill())?;
-        let reads = parts.into_iter().map(|gathered| {
-            let work = self.clone();
-            async move {
-                let task = Task::spawn(async move { Ok((work.collect(&gathered).await?, gathered)) });
-                task.result().await
-            }
-        });
-        let mut values = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
-        while let Some(read) = values.next().await {
-            let (block, gathered) = read?;
-            canvas.paste(&shape, self.part(&gathered)?, &gathered, &block)?;
-        }
-        Ok(canvas.into_block())
     }
 
     fn begin(&self, piece: Piece) -> Begun {
@@ -273,7 +254,7 @@ impl Work {
                 let opened = Gathered { runs: Vec::new(), ..gathered.clone() };
                 Begun::Whole(Task::spawn(async move { work.open(&opened).await }), gathered)
             }
-            Piece::Band { shape, parts } => Begun::Band(Task::spawn(work.band(shape, parts))),
+            Piece::Band { shape, parts } => Begun::Band(Task::spawn(gather::band(work, shape, parts))),
         }
     }
 
@@ -315,6 +296,7 @@ impl Reading {
     fn begin_ahead(&mut self) -> Result<()> {
         while self.begun.len() < AHEAD {
             let work = &self.work;
+            self.cutter.limit(ROOM.for_next());
             let piece = match self.held.take() {
                 Some(piece) => piece,
                 None => match self.cutter.next(&|part| work.shape_of(part)) {

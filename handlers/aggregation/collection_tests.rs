@@ -180,6 +180,26 @@ fn kinds(snapshot: &Snapshot) -> Vec<(NoteKind, &str)> {
     snapshot.notes.iter().map(|n| (n.kind, n.member.as_deref().unwrap_or(""))).collect()
 }
 
+/// What was read once is not looked for, opened and understood again.
+#[tokio::test]
+async fn a_thousand_members_that_were_read_stay_open() {
+    let world = World::new();
+    // A quarter of the files that may be open: where that is fewer, so many.
+    let count = i32::try_from(collections::descriptors() / 4).map_or(1000, |n| n.min(1000));
+    for i in 0..count {
+        put(world.folder.path(), &format!("{i:04}.nc"), &netcdf(i, ""));
+    }
+    let source = {
+        let collection = world.collection(&definition(scan_of("."))).await;
+        Arc::clone(&collection.current().await.unwrap().source)
+    };
+    assert_eq!(times(&source).await.unwrap(), (0..count).collect::<Vec<_>>());
+    for file in fs::read_dir(world.folder.path()).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    assert!(times(&source).await.is_ok(), "none of them is opened again");
+}
+
 #[tokio::test]
 async fn members_are_opened_once_and_known_ever_after() {
     let world = World::new();

@@ -21,6 +21,12 @@ const MOST_COLLECTIONS: u64 = 10_000;
 /// Open members that nobody reads for this time are closed.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Bytes that the descriptions of open members may take together.
+const OPEN_BYTES: u64 = 64 << 20;
+
+/// Bytes that the description of an open member takes for each of its variables, about.
+const OF_A_VARIABLE: u64 = 6 << 10;
+
 /// How aggregations are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectionOptions {
@@ -52,7 +58,7 @@ impl Default for CollectionOptions {
             snapshots: 8,
             snapshots_for: Duration::from_secs(3600),
             first_look: Duration::from_secs(60),
-            open_members: 256,
+            open_members: 2048,
         }
     }
 }
@@ -62,6 +68,21 @@ pub struct Collections {
     options: CollectionOptions,
     table: Cache<Key, Arc<Collection>>,
     members: Cache<MemberKey, Arc<dyn Source>>,
+}
+
+/// A cache of that many open members; of fewer, where they have many variables.
+fn open_members(most: u64) -> Cache<MemberKey, Arc<dyn Source>> {
+    let least = OPEN_BYTES / most.max(1);
+    let weight = move |_: &MemberKey, source: &Arc<dyn Source>| {
+        let variables = source.dataset().variable_count() as u64;
+        u32::try_from(variables.saturating_mul(OF_A_VARIABLE).max(least)).unwrap_or(u32::MAX)
+    };
+    Cache::builder().max_capacity(OPEN_BYTES).weigher(weight).time_to_idle(IDLE).build()
+}
+
+/// Files and sockets that this process may have open.
+pub(super) fn descriptors() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// What the index calls a member, its version, and its store.
@@ -110,7 +131,7 @@ impl Collections {
         let idle = options.snapshots_for.max(Duration::from_secs(300));
         Self {
             table: Cache::builder().max_capacity(MOST_COLLECTIONS).time_to_idle(idle).build(),
-            members: Cache::builder().max_capacity(options.open_members).time_to_idle(IDLE).build(),
+            members: open_members(options.open_members.min(descriptors() / 4)),
             options,
         }
     }
@@ -161,5 +182,36 @@ impl Collections {
     ) -> Result<Arc<dyn Source>> {
         let key = (Arc::clone(key.0), Arc::clone(version), key.1);
         self.members.try_get_with(key, open).await.map_err(|e| e.shared())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cdm::{DataType, FullName, Group, Variable, testing::MemorySource};
+
+    use super::*;
+
+    async fn kept(cache: Cache<MemberKey, Arc<dyn Source>>, members: usize, variables: usize) -> u64 {
+        let of_no_elements = |i: usize| {
+            let dimensions = vec![cdm::Dimension::anonymous(0)];
+            let variable = Variable::new(format!("v{i}"), DataType::Int32, dimensions);
+            (variable, cdm::Block::Fixed(bytes::Bytes::new()))
+        };
+        let all = (0..variables).map(of_no_elements).collect();
+        let source: Arc<dyn Source> =
+            Arc::new(MemorySource::flat("member", Group::new(FullName::root()), all));
+        for i in 0..members {
+            cache.insert((i.to_string().into(), "".into(), 0), Arc::clone(&source)).await;
+        }
+        cache.run_pending_tasks().await;
+        cache.entry_count()
+    }
+
+    #[tokio::test]
+    async fn open_members_are_bounded_by_number_and_by_what_they_hold() {
+        assert_eq!(kept(open_members(1000), 1000, 4).await, 1000);
+        assert_eq!(kept(open_members(10), 30, 4).await, 10);
+        let large = usize::try_from(OPEN_BYTES / OF_A_VARIABLE / 3).unwrap();
+        assert_eq!(kept(open_members(1000), 10, large).await, 3);
     }
 }

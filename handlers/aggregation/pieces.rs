@@ -23,7 +23,7 @@ impl Default for Sizes {
 }
 
 /// Elements whose size is not fixed are taken to have so many bytes.
-const VARYING: u64 = 64;
+pub(super) const VARYING: u64 = 64;
 
 /// Part of the output: consecutive elements in row-major order.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub(super) struct Cutter {
     at: Option<Vec<u64>>,
     element: u64,
     sizes: Sizes,
+    /// What is gathered at once now.
+    band: u64,
 }
 
 impl Cutter {
@@ -87,7 +89,20 @@ impl Cutter {
     ) -> Self {
         let shape = selection.shape();
         let at = (!shape.contains(&0)).then(|| vec![0; shape.len()]);
-        Self { mosaic, selection, shape, at, element: element_size.unwrap_or(VARYING).max(1), sizes }
+        Self {
+            mosaic,
+            selection,
+            shape,
+            at,
+            element: element_size.unwrap_or(VARYING).max(1),
+            sizes,
+            band: sizes.band,
+        }
+    }
+
+    /// Gathers no more than so many bytes at once from now on, nor more than it was made for.
+    pub(super) fn limit(&mut self, band: u64) {
+        self.band = self.sizes.band.min(band).max(1);
     }
 
     /// The next piece; `None` at the end. `shape_of` tells the shape of a part's variable in its member.
@@ -124,8 +139,8 @@ impl Cutter {
             {
                 return Ok((Some(axis), run, self.piece(at, Some(axis), run, shape_of)?));
             }
-            if step <= self.sizes.band || axis + 1 == rank {
-                let run = (self.sizes.band / step).clamp(1, left);
+            if step <= self.band || axis + 1 == rank {
+                let run = (self.band / step).clamp(1, left);
                 return Ok((Some(axis), run, self.piece(at, Some(axis), run, shape_of)?));
             }
         }

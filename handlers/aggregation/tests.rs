@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use cdm::{
 use futures::StreamExt;
 
 use super::{pieces::Sizes, *};
+use crate::storage::may_block_here;
 
 /// Opens a source in memory, and counts.
 #[derive(Debug)]
@@ -264,6 +266,69 @@ async fn only_members_that_are_touched_are_opened() {
     let expected: Vec<String> = (0..1200).map(|n| n.to_string()).collect();
     assert_eq!(texts(&source, &all).await.unwrap(), expected);
     assert_eq!(opened.load(Ordering::Relaxed), 103);
+}
+
+/// Opens at once, after a moment of work; counts, and says how often that was on a thread that may block.
+#[derive(Debug)]
+struct Near {
+    source: Arc<dyn Source>,
+    opened: Arc<AtomicUsize>,
+    may_block: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Open for Near {
+    async fn open(&self) -> Result<Arc<dyn Source>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.may_block.fetch_add(usize::from(may_block_here()), Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(Arc::clone(&self.source))
+    }
+}
+
+/// `joined` members that need not be waited for; with how many were opened, and how many where blocking is allowed.
+fn near(count: usize) -> (Arc<dyn Source>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (opened, may_block): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+    let mut members = Vec::new();
+    let mut parts = Vec::new();
+    for i in 0..count {
+        let source = numbered(&DataType::Int32, &[1], i32::try_from(i).unwrap());
+        let near = Near {
+            source: Arc::clone(&source),
+            opened: Arc::clone(&opened),
+            may_block: Arc::clone(&may_block),
+        };
+        members.push(Member { opener: Arc::new(near), ..member(&format!("m{i}"), source, &Arc::default()) });
+        let axes = [Span { at: i as u64, count: 1, along: Along::From(0) }].into();
+        parts.push(Part { member: i, variable: FullName::new("/v"), axes, conversion: None });
+    }
+    let source = assembled(&DataType::Int32, &[count as u64], members, parts, None).unwrap();
+    (Arc::new(source), opened, may_block)
+}
+
+#[tokio::test]
+async fn small_members_that_are_near_are_read_without_hops() {
+    let (source, opened, may_block) = near(300);
+    let expected: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    assert_eq!(texts(&source, &Selection::all(&[300])).await.unwrap(), expected);
+    assert_eq!(opened.load(Ordering::Relaxed), 300);
+    assert_eq!(may_block.load(Ordering::Relaxed), 300);
+}
+
+#[tokio::test]
+async fn a_band_that_nobody_waits_for_begins_no_more_members() {
+    let (source, opened, _) = near(1000);
+    let mut blocks = source.read(&FullName::new("/v"), &Selection::all(&[1000]));
+    tokio::select! {
+        _ = blocks.next() => panic!("a thousand members in no time"),
+        () = tokio::time::sleep(Duration::from_millis(10)) => {}
+    }
+    drop(blocks);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let then = opened.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(then > 0 && then < 1000, "{then}");
+    assert_eq!(opened.load(Ordering::Relaxed), then);
 }
 
 /// Long runs are passed on as they come, with the next members open and no others.

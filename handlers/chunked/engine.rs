@@ -30,6 +30,7 @@ use super::{
     read::BandRead,
     tally::Tally,
 };
+use crate::storage::may_block_here;
 
 /// What a permit stands for.
 const UNIT: u64 = 1 << 10;
@@ -149,10 +150,14 @@ impl Engine {
         &self.tally
     }
 
-    /// A turn at decoding.
-    pub(crate) async fn decoder(&self) -> Result<OwnedSemaphorePermit> {
+    /// A turn at decoding. Who is on a thread that may block goes on without when there is none: such threads are
+    /// few, and giving up the thread costs more than sharing a processor for a while.
+    pub(crate) async fn decoder(&self) -> Result<Option<OwnedSemaphorePermit>> {
+        if may_block_here() {
+            return Ok(Arc::clone(&self.decoders).try_acquire_owned().ok());
+        }
         let turn = Arc::clone(&self.decoders).acquire_owned().await;
-        turn.map_err(|e| Error::internal("the decoders are gone").with_source(e))
+        turn.map(Some).map_err(|e| Error::internal("the decoders are gone").with_source(e))
     }
 
     /// Waits until so many bytes may be used.
@@ -285,7 +290,7 @@ impl Reading {
                 return Ok(Some(block));
             }
             self.begin().await?;
-            let Some(task) = self.in_flight.front_mut() else { return Ok(None) };
+            let Some(task) = self.in_flight.front_mut() else { return Ok(self.ready.pop_front()) };
             if let Some(begun) = task.begun.take() {
                 tokio::select! {
                     biased;
@@ -348,15 +353,25 @@ impl Reading {
             let begun = Arc::new(Notify::new());
             let read = self.read(&band, Arc::clone(&begun))?;
             let own = Arc::clone(&self.own);
-            let handle = tokio::spawn(async move {
+            let reading = async move {
                 let mut permit = permit;
                 let blocks = read.blocks_of(&band).await?;
                 // What the working space needed returns now, the rest with the bytes.
                 drop(permit.split((all - output) as usize));
-                let held = blocks.into_iter().map(|block| hold_part(block, &mut permit, &own)).collect();
+                let held: Vec<Block> =
+                    blocks.into_iter().map(|block| hold_part(block, &mut permit, &own)).collect();
                 own.fetch_sub(u64::from(all) * UNIT, Ordering::Relaxed);
-                Ok(held)
-            });
+                Ok::<_, Error>(held)
+            };
+            if self.in_flight.is_empty() && may_block_here() {
+                // A task of its own would only cost hops between threads.
+                self.ready.extend(reading.await?);
+                if self.ready.is_empty() {
+                    continue;
+                }
+                break;
+            }
+            let handle = tokio::spawn(reading);
             let numbers = self.array.elements.numbers().is_some();
             self.in_flight.push_back(Task { handle, begun: (is_slow && numbers).then_some(begun) });
         }

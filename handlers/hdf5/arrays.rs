@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     chunked::{ChunkIndex, ChunkLocation, ChunkedArray, codecs::Pipeline},
-    storage::Object,
+    storage::{Object, blocking},
 };
 
 /// The array of a dataset; an array datatype adds axes.
@@ -102,10 +102,7 @@ impl DatasetChunks {
         self.table
             .get_or_try_init(|| async {
                 let (file, info) = (self.file.clone(), Arc::clone(&self.info));
-                let read = tokio::task::spawn_blocking(move || file.chunk_table(&info));
-                let table = read
-                    .await
-                    .map_err(|e| Error::internal("reading a chunk index did not finish").with_source(e))?;
+                let table = blocking(move || file.chunk_table(&info)).await;
                 table.map(Arc::new).within(|| "chunk index")
             })
             .await

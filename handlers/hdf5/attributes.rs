@@ -38,14 +38,14 @@ const HIDDEN: [&str; 17] = [
 /// Failing or changed storage only.
 pub(super) fn attributes(
     raw: &[RawAttribute],
-    types: &mut Types,
+    types: &mut Types<'_>,
     place: Place<'_>,
     heaps: &Heaps,
 ) -> Result<Attributes> {
-    let mut all = Attributes::default();
+    let mut all = Vec::new();
     for one in raw.iter().filter(|a| !HIDDEN.contains(&a.name.as_str())) {
         match attribute(one, types, place, heaps) {
-            Ok(attribute) => all.set(attribute),
+            Ok(attribute) => all.push(attribute),
             Err(e) if matches!(e.kind(), ErrorKind::Storage | ErrorKind::TimedOut | ErrorKind::Changed) => {
                 return Err(e);
             }
@@ -54,10 +54,15 @@ pub(super) fn attributes(
             }
         }
     }
-    Ok(all)
+    Ok(all.into_iter().collect())
 }
 
-fn attribute(raw: &RawAttribute, types: &mut Types, place: Place<'_>, heaps: &Heaps) -> Result<Attribute> {
+fn attribute(
+    raw: &RawAttribute,
+    types: &mut Types<'_>,
+    place: Place<'_>,
+    heaps: &Heaps,
+) -> Result<Attribute> {
     let name = raw.name.as_str();
     let (per_element, element) = array_of(&raw.datatype);
     if let Datatype::String { padding, .. } = &raw.datatype {

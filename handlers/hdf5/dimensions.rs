@@ -22,8 +22,6 @@ pub(super) struct Shared {
     pub(super) unlimited: bool,
     /// netCDF's number: dimensions of a group are listed by it.
     pub(super) id: i64,
-    /// The scale.
-    object: Option<u64>,
 }
 
 /// What a dataset is to the dimensions.
@@ -47,6 +45,10 @@ pub(super) struct Dimensions {
     pub(super) axes: Vec<Vec<Axes>>,
     by_id: HashMap<i64, usize>,
     by_group: Vec<Vec<usize>>,
+    /// The first dimension of a group that is the scale at an address.
+    by_scale: HashMap<(usize, u64), usize>,
+    /// The dimensions of a group of one size and kind, in order.
+    by_extent: HashMap<(usize, u64, bool), Vec<usize>>,
     next_id: i64,
 }
 
@@ -97,9 +99,13 @@ impl Dimensions {
         let (size, grows) = extent;
         // netCDF-C says "unlimited" by a length of 0, and so takes every empty dimension for one.
         let unlimited = grows || size == 0;
-        self.all.push(Shared { name, group, size, unlimited, id, object });
+        self.all.push(Shared { name, group, size, unlimited, id });
         self.by_id.insert(id, index);
         self.by_group[group].push(index);
+        if let Some(object) = object {
+            self.by_scale.entry((group, object)).or_insert(index);
+        }
+        self.by_extent.entry((group, size, unlimited)).or_default().push(index);
         index
     }
 
@@ -161,7 +167,7 @@ impl Dimensions {
     fn visible(&self, tree: &Tree, group: usize, object: u64) -> Option<usize> {
         let mut at = Some(group);
         while let Some(group) = at {
-            let found = self.by_group[group].iter().find(|&&d| self.all[d].object == Some(object));
+            let found = self.by_scale.get(&(group, object));
             if found.is_some() {
                 return found.copied();
             }
@@ -175,11 +181,8 @@ impl Dimensions {
         let mut chosen: Vec<Option<usize>> = Vec::new();
         for (axis, &size) in info.dataspace.dims().iter().enumerate() {
             let unlimited = unlimited(info, axis);
-            let fits = |d: &&usize| {
-                let dimension = &self.all[**d];
-                dimension.size == size && dimension.unlimited == unlimited && !chosen.contains(&Some(**d))
-            };
-            let mut found = self.by_group[group].iter().find(fits).copied();
+            let alike = self.by_extent.get(&(group, size, unlimited)).into_iter().flatten();
+            let mut found = alike.copied().find(|d| !chosen.contains(&Some(*d)));
             if found.is_none() {
                 let name = format!("phony_dim_{}", self.next_id);
                 found = Some(self.add(group, name.into(), (size, unlimited), None, None));

@@ -37,7 +37,7 @@ use self::{
 use crate::{
     Format, Registry,
     chunked::Engine,
-    storage::{Object, Place},
+    storage::{Object, Place, blocking},
 };
 
 /// The HDF5 format.
@@ -60,16 +60,14 @@ impl Format for Hdf5 {
 
     async fn open(&self, object: Object, _: &Place, registry: &Registry) -> Result<Arc<dyn Source>> {
         let engine = Arc::clone(registry.engine());
-        let read = tokio::task::spawn_blocking(move || {
+        let source = blocking(move || {
             let file = File::open(object.clone())?;
             let object = Arc::new(object);
             let (dataset, values) = netcdf4::read(&file, &object)?;
             file.forget_blocks();
             Ok(Hdf5Source { dataset, version: object.version.clone(), values, engine })
         });
-        let source: Result<Hdf5Source> =
-            read.await.map_err(|e| Error::internal("reading metadata did not finish").with_source(e))?;
-        Ok(Arc::new(source?))
+        Ok(Arc::new(source.await?))
     }
 }
 

@@ -63,7 +63,7 @@ struct Build<'a> {
     dimensions: &'a Dimensions,
     heaps: Heaps,
     object: &'a Arc<Object>,
-    types: Types,
+    types: Types<'a>,
     values: ValuesByName,
 }
 

@@ -56,7 +56,7 @@ pub(super) struct GroupDraft {
     pub(super) datasets: Vec<DatasetDraft>,
     pub(super) types: Vec<NamedType>,
     /// Names of all its links.
-    pub(super) members: Vec<String>,
+    pub(super) members: Vec<Arc<str>>,
     depth: usize,
 }
 
@@ -139,27 +139,27 @@ impl Walk<'_> {
         self.groups[at].attributes = self.file.attributes(address)?;
         let mut names = HashSet::new();
         for link in self.file.links(address)? {
-            let name = link.name;
-            if name.is_empty() || name.contains('/') || !names.insert(name.clone()) {
-                tracing::warn!(%group, name, "a link is left out: its name cannot be part of a path");
+            let name: Arc<str> = link.name.into();
+            if name.is_empty() || name.contains('/') || !names.insert(Arc::clone(&name)) {
+                tracing::warn!(%group, name = &*name, "a link is left out: its name cannot be part of a path");
                 continue;
             }
             let soft = matches!(link.target, LinkTarget::Soft(_));
             let Some(target) = self.resolve(address, &link.target)? else {
-                tracing::warn!(%group, name, target = ?link.target, "a link is left out: it leads nowhere, or out of the file");
+                tracing::warn!(%group, name = &*name, target = ?link.target, "a link is left out: it leads nowhere, or out of the file");
                 continue;
             };
-            self.groups[at].members.push(name.clone());
-            self.add(at, &name, target, soft)?;
+            self.groups[at].members.push(Arc::clone(&name));
+            self.add(at, name, target, soft)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, at: usize, name: &str, address: u64, soft: bool) -> Result<()> {
-        let full = self.groups[at].name.join(name);
+    fn add(&mut self, at: usize, name: Arc<str>, address: u64, soft: bool) -> Result<()> {
         if self.seen_groups.contains(&address) {
             return Ok(());
         }
+        let full = self.groups[at].name.join(&name);
         if !self.datasets.contains_key(&address) {
             let node = self.file.object(address).map_err(|e| e.within(&full))?;
             match node.kind {
@@ -167,7 +167,7 @@ impl Walk<'_> {
                 NodeKind::Group => return self.add_group(address, full, Some(at)),
                 NodeKind::NamedType(datatype) => {
                     self.paths.entry(address).or_insert(full);
-                    self.groups[at].types.push(NamedType { name: name.into(), address, datatype });
+                    self.groups[at].types.push(NamedType { name, address, datatype });
                     return Ok(());
                 }
                 NodeKind::Dataset(info) => {
@@ -184,7 +184,7 @@ impl Walk<'_> {
                 // A hard link's path is the object's, whatever soft link was met before it.
                 self.paths.insert(address, full);
             }
-            self.groups[at].datasets.push(DatasetDraft { name: name.into(), address, info, attributes });
+            self.groups[at].datasets.push(DatasetDraft { name, address, info, attributes });
         }
         Ok(())
     }

@@ -28,21 +28,26 @@ pub(super) struct Place<'a> {
 }
 
 /// The named types of a file.
-#[derive(Debug, Default)]
-pub(super) struct Types {
+#[derive(Debug)]
+pub(super) struct Types<'a> {
+    tree: &'a Tree,
     by_address: HashMap<u64, DataType>,
     by_shape: HashMap<String, DataType>,
     declared: HashMap<FullName, Vec<TypeDefinition>>,
-    taken: HashSet<FullName>,
+    /// Names of all members of groups, and those given since; made when a type first needs a name.
+    taken: Option<HashSet<FullName>>,
 }
 
-impl Types {
+impl<'a> Types<'a> {
     /// All committed types of `tree`, outer groups first. Those the model has no type for are left out.
-    pub(super) fn collect(tree: &Tree) -> Self {
-        let mut types = Self::default();
-        for group in &tree.groups {
-            types.taken.extend(group.members.iter().map(|m| group.name.join(m)));
-        }
+    pub(super) fn collect(tree: &'a Tree) -> Self {
+        let mut types = Self {
+            tree,
+            by_address: HashMap::new(),
+            by_shape: HashMap::new(),
+            declared: HashMap::new(),
+            taken: None,
+        };
         for group in &tree.groups {
             for named in &group.types {
                 let place = Place { group: &group.name, hint: &named.name };
@@ -116,7 +121,11 @@ impl Types {
         let first = place.group.join(&format!("{}_t", place.hint));
         let mut name = first.clone();
         let mut number = 2_u64;
-        while !self.taken.insert(name.clone()) {
+        let groups = &self.tree.groups;
+        let taken = self.taken.get_or_insert_with(|| {
+            groups.iter().flat_map(|group| group.members.iter().map(move |m| group.name.join(m))).collect()
+        });
+        while !taken.insert(name.clone()) {
             name = FullName::new(&format!("{first}{number}"));
             number += 1;
         }

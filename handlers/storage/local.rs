@@ -27,7 +27,7 @@ use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
 use super::{
-    FileStatus, Object, Part, ReadRanges, Store,
+    FileStatus, Object, Part, ReadRanges, Store, blocking,
     coalesce::{GAP, LARGEST, coalesce},
     near,
     store::below,
@@ -208,16 +208,6 @@ fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
         Ok(found) => Ok(Some(found)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
-    }
-}
-
-/// Runs `work` on a thread that may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(e) => Err(Error::internal("a worker failed").with_source(e)),
     }
 }
 

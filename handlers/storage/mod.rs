@@ -3,6 +3,7 @@
 //! An [`Object`] is one version of one stored thing. Reads never mix versions: when the thing changes
 //! underneath, they fail with [`cdm::ErrorKind::Changed`].
 
+mod blocking;
 mod coalesce;
 #[cfg(feature = "testing")]
 pub mod faults;
@@ -22,9 +23,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
 
+pub(crate) use blocking::{Going, at_once, blocking, may_block_here};
 pub use kept::KeptFiles;
+pub(crate) use local::is_same_file;
 pub use local::{Entry, EntryKind, LocalRoot};
-pub(crate) use local::{blocking, is_same_file};
 pub use memory::MemoryObject;
 pub(crate) use remote::percent_decoded;
 pub use remote::{RemoteOptions, RemoteStore, Secret, StoreOptions, is_store_url, remote_root, shown_url};

@@ -7,10 +7,11 @@ pub(super) fn lookup3(data: &[u8]) -> u32 {
     let seed = 0xdead_beef_u32.wrapping_add(len);
     let (mut a, mut b, mut c) = (seed, seed, seed);
     let mut rest = data;
-    while let Some((block, tail)) = rest.split_at_checked(12).filter(|(_, tail)| !tail.is_empty()) {
-        a = a.wrapping_add(word(block, 0));
-        b = b.wrapping_add(word(block, 4));
-        c = c.wrapping_add(word(block, 8));
+    while let Some((block, tail)) = rest.split_first_chunk::<12>().filter(|(_, tail)| !tail.is_empty()) {
+        let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3] = *block;
+        a = a.wrapping_add(u32::from_le_bytes([a0, a1, a2, a3]));
+        b = b.wrapping_add(u32::from_le_bytes([b0, b1, b2, b3]));
+        c = c.wrapping_add(u32::from_le_bytes([c0, c1, c2, c3]));
         (a, b, c) = mix(a, b, c);
         rest = tail;
     }

@@ -89,6 +89,9 @@ impl<'a> Cursor<'a> {
     /// A number of `n` bytes, at most 8.
     pub(super) fn uint(&mut self, n: usize) -> Result<u64> {
         debug_assert!(n <= 8, "callers pass widths of at most 8 bytes");
+        if n == 8 {
+            return self.u64();
+        }
         Ok(self.take(n)?.iter().rev().fold(0, |value, &byte| (value << 8) | u64::from(byte)))
     }
 
@@ -109,9 +112,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
+        let Some((array, tail)) = self.rest.split_first_chunk() else {
+            return Err(self.take(N).err().unwrap_or_else(|| self.place.corrupt("it is too short")));
+        };
+        self.rest = tail;
+        Ok(*array)
     }
 
     /// A length (`size_of_lengths` bytes).

@@ -39,6 +39,8 @@ pub(super) const SHARED: u8 = 0x02;
 const FAIL_IF_UNKNOWN: u8 = 0x80;
 /// Both versions store at most 2^16 links and attributes in the header; this leaves room for the rest.
 const MOST_MESSAGES: usize = 1 << 17;
+/// As many as a variable has with a few attributes.
+const USUAL_MESSAGES: usize = 16;
 
 /// One message.
 #[derive(Debug, Clone)]
@@ -78,8 +80,8 @@ impl Header {
 /// Reads the header at `address` with all its continuations.
 pub(super) fn read(input: &Input, address: u64) -> Result<Header> {
     let place = Place::new("object header", address);
-    let prefix = input.read_up_to(address, 16)?;
-    if prefix.starts_with(b"OHDR") { read_v2(input, place) } else { read_v1(input, place, &prefix) }
+    let prefix = input.read_up_to(address, 34)?;
+    if prefix.starts_with(b"OHDR") { read_v2(input, place, &prefix) } else { read_v1(input, place, &prefix) }
 }
 
 /// Blocks of messages still to be read, each once.
@@ -110,7 +112,7 @@ fn read_v1(input: &Input, place: Place, prefix: &[u8]) -> Result<Header> {
     let count = usize::from(c.u16()?);
     let link_count = c.u32()?;
     let size = u64::from(c.u32()?);
-    let mut messages = Vec::new();
+    let mut messages = Vec::with_capacity(USUAL_MESSAGES);
     let mut blocks =
         Blocks { waiting: VecDeque::from([(place.address.saturating_add(16), size)]), seen: HashSet::new() };
     let mut budget = input.budget();
@@ -135,9 +137,8 @@ fn read_v1(input: &Input, place: Place, prefix: &[u8]) -> Result<Header> {
     Ok(Header { address: place.address, messages, link_count, tracks_attribute_order: false, bytes })
 }
 
-fn read_v2(input: &Input, place: Place) -> Result<Header> {
-    let prefix = input.read_up_to(place.address, 34)?;
-    let mut c = Cursor::new(&prefix, input.sizes, place);
+fn read_v2(input: &Input, place: Place, prefix: &[u8]) -> Result<Header> {
+    let mut c = Cursor::new(prefix, input.sizes, place);
     c.signature(*b"OHDR")?;
     c.version(2..=2)?;
     let flags = c.u8()?;
@@ -156,7 +157,7 @@ fn read_v2(input: &Input, place: Place) -> Result<Header> {
     let first = input.read_checked(len, place)?.slice(c.position()..);
     let mut header = Header {
         address: place.address,
-        messages: Vec::new(),
+        messages: Vec::with_capacity(USUAL_MESSAGES),
         link_count: 1,
         tracks_attribute_order: flags & 0x04 != 0,
         bytes: len,

@@ -106,6 +106,7 @@ impl View {
         let mut omitted: Vec<Omitted> = Vec::new();
         let mut origins = HashMap::new();
         let mut coordinates = Coordinates::new();
+        let mut globals = Vec::new();
         for group in stored.root().walk() {
             root.dimensions.extend(group.dimensions.iter().map(|d| naming.dimension(d)));
             for variable in &group.variables {
@@ -136,9 +137,10 @@ impl View {
             let prefix = group.name.components().fold(String::new(), |p, c| format!("{p}{c}."));
             for mut attribute in attributes::of_group(&group.attributes) {
                 attribute.name = format!("{prefix}{}", attribute.name).into();
-                root.attributes.set(attribute);
+                globals.push(attribute);
             }
         }
+        root.attributes = globals.into_iter().collect();
         if !omitted.is_empty() {
             let list: Vec<String> =
                 omitted.iter().map(|o| format!("{} ({})", &o.name.as_str()[1..], o.brief)).collect();
@@ -432,6 +434,8 @@ fn coordinate_like(dataset: &Dataset) -> HashSet<FullName> {
 struct Naming {
     given: HashMap<FullName, String>,
     taken: HashSet<String>,
+    /// The next number for names that are taken.
+    numbers: HashMap<String, u64>,
 }
 
 impl Naming {
@@ -447,13 +451,17 @@ impl Naming {
     }
 
     fn unique(&mut self, plain: &str) -> String {
-        let mut printed = plain.to_owned();
-        let mut number = 2_u64;
-        while !self.taken.insert(printed.clone()) {
-            printed = format!("{plain}_{number}");
-            number += 1;
+        if self.taken.insert(plain.to_owned()) {
+            return plain.to_owned();
         }
-        printed
+        let number = self.numbers.entry(plain.to_owned()).or_insert(2);
+        loop {
+            let printed = format!("{plain}_{number}");
+            *number += 1;
+            if self.taken.insert(printed.clone()) {
+                return printed;
+            }
+        }
     }
 
     fn of_dimension(&mut self, name: &FullName) -> String {

@@ -15,6 +15,9 @@ pub(super) fn dmr(dataset: &Dataset, base: &str, client: Client) -> String {
     written(dataset, base, &[], Writer { out: Document::new(), client, places: None }).0
 }
 
+/// Bytes that a variable usually takes.
+const USUAL: usize = 512;
+
 /// Where a variable's element is about to end.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -47,13 +50,17 @@ fn written(
         ("xml:base", base),
     ];
     attributes.extend_from_slice(extra);
+    writer.out.reserve(dataset.variable_count().saturating_mul(USUAL));
     writer.out.open("Dataset", &attributes);
     writer.body(dataset.root());
     (writer.out.finish(), writer.places.unwrap_or_default())
 }
 
 /// A full name as a reference: escapes only where a name has characters that separate (2.3).
-fn reference(name: &FullName) -> String {
+fn reference(name: &FullName) -> Cow<'_, str> {
+    if !name.is_root() && !name.as_str().contains(['.', '\\']) {
+        return name.as_str().into();
+    }
     let mut text = String::new();
     for component in name.components() {
         text.push('/');
@@ -64,7 +71,7 @@ fn reference(name: &FullName) -> String {
             text.push(c);
         }
     }
-    text
+    text.into()
 }
 
 struct Writer {
@@ -120,7 +127,7 @@ impl Writer {
         let tag = variable.data_type.name();
         let mut attributes = vec![("name", Cow::Borrowed(name))];
         match &variable.data_type {
-            DataType::Enum(kind) => attributes.push(("enum", reference(&kind.name).into())),
+            DataType::Enum(kind) => attributes.push(("enum", reference(&kind.name))),
             DataType::Opaque(opaque) => {
                 let size = opaque.size.map(|s| ("_edu.ucar.opaque.size", s.to_string().into()));
                 attributes.extend(size);

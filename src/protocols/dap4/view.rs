@@ -54,29 +54,32 @@ struct Viewer {
     declared: HashSet<FullName>,
 }
 
-/// Whether `dataset` is already as [`Viewer`] would make it.
+/// Whether `dataset` is already as [`Viewer`] would make it: where every map is declared before the variables that
+/// have it, they are in order too.
 fn is_fit(dataset: &Dataset) -> bool {
+    let maps: HashSet<&FullName> =
+        dataset.root().walk().flat_map(|g| &g.variables).flat_map(|v| &v.maps).collect();
+    // Few variables are maps: the names of the others need not be put together.
+    let maybe: HashSet<&str> = maps.iter().map(|map| map.short()).collect();
     let mut declared = HashSet::new();
-    let uses_maps = dataset.variables().any(|(_, v)| !v.maps.is_empty());
     for group in dataset.root().walk() {
-        if !coordinates_first(group).is_sorted() {
-            return false;
-        }
         for variable in &group.variables {
-            if mixes_axes(variable) {
+            let can_be_followed = |map: &FullName| declared.contains(map) && is_around(map, &group.name);
+            if mixes_axes(variable) || !variable.maps.iter().all(can_be_followed) {
                 return false;
             }
-            if !uses_maps {
-                continue;
+            if maybe.contains(&*variable.name) {
+                declared.insert(group.name.join(&variable.name));
             }
-            let full = group.name.join(&variable.name);
-            if !variable.maps.iter().all(|map| declared.contains(map) && full.is_within(&map.parent())) {
-                return false;
-            }
-            declared.insert(full);
         }
     }
     true
+}
+
+/// Whether a variable called `map` is in `group` or in one that encloses it.
+fn is_around(map: &FullName, group: &FullName) -> bool {
+    let folder = map.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    group.as_str().strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether some axes have names and some have none.
@@ -88,20 +91,20 @@ fn mixes_axes(variable: &Variable) -> bool {
 impl Viewer {
     fn group(&mut self, group: &Group) -> Group {
         let order = coordinates_first(group);
-        let mut dimensions = group.dimensions.clone();
+        let mut dimensions = Declared::new(&group.dimensions);
         let mut variables = Vec::with_capacity(group.variables.len());
         for variable in order.into_iter().filter_map(|i| group.variables.get(i)) {
             let full = group.name.join(&variable.name);
             let mut shown = variable.clone();
             // A map must be declared already, in this or an enclosing group (notes 2.8).
-            shown.maps.retain(|map| self.declared.contains(map) && full.is_within(&map.parent()));
+            shown.maps.retain(|map| self.declared.contains(map) && is_around(map, &group.name));
             name_axes(&group.name, &mut shown, &mut dimensions);
             self.declared.insert(full);
             variables.push(shown);
         }
         Group {
             name: group.name.clone(),
-            dimensions,
+            dimensions: dimensions.all,
             types: group.types.clone(),
             variables,
             attributes: group.attributes.clone(),
@@ -110,8 +113,20 @@ impl Viewer {
     }
 }
 
+/// The dimensions of one group.
+struct Declared {
+    all: Vec<Dimension>,
+    names: HashSet<FullName>,
+}
+
+impl Declared {
+    fn new(dimensions: &[Dimension]) -> Self {
+        Self { all: dimensions.to_vec(), names: dimensions.iter().filter_map(|d| d.name.clone()).collect() }
+    }
+}
+
 /// Gives names to anonymous axes beside named ones, which pydap would put in another order (2.7).
-fn name_axes(group: &FullName, variable: &mut Variable, declared: &mut Vec<Dimension>) {
+fn name_axes(group: &FullName, variable: &mut Variable, declared: &mut Declared) {
     if !mixes_axes(variable) {
         return;
     }
@@ -120,11 +135,11 @@ fn name_axes(group: &FullName, variable: &mut Variable, declared: &mut Vec<Dimen
             continue;
         }
         let mut name = group.join(&format!("{}_dim_{axis}", variable.name));
-        while declared.iter().any(|d| d.name.as_ref() == Some(&name)) {
+        while !declared.names.insert(name.clone()) {
             name = FullName::new(&format!("{name}_"));
         }
         dimension.name = Some(name);
-        declared.push(dimension.clone());
+        declared.all.push(dimension.clone());
     }
 }
 

@@ -3,14 +3,12 @@
 //! Everything is built by hand because clients are particular about details that a general writer
 //! leaves open (no CDATA, no prefixes, line ends inside attributes as references).
 
-use std::fmt::Write as _;
-
 /// A document being written.
 #[derive(Debug)]
 pub(super) struct Document {
     text: String,
     /// Names of the elements that are open.
-    open: Vec<String>,
+    open: Vec<&'static str>,
 }
 
 impl Document {
@@ -20,17 +18,19 @@ impl Document {
     }
 
     /// `<name a="b">`, to be closed.
-    pub(super) fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
+    pub(super) fn open(&mut self, name: &'static str, attributes: &[(&str, &str)]) {
         self.tag(name, attributes);
         self.text.push_str(">\n");
-        self.open.push(name.to_owned());
+        self.open.push(name);
     }
 
     /// The end tag of the element opened last.
     pub(super) fn close(&mut self) {
         if let Some(name) = self.open.pop() {
             self.indent();
-            let _ = writeln!(self.text, "</{name}>");
+            self.text.push_str("</");
+            self.text.push_str(name);
+            self.text.push_str(">\n");
         }
     }
 
@@ -43,7 +43,16 @@ impl Document {
     /// `<name>text</name>`
     pub(super) fn leaf(&mut self, name: &str, attributes: &[(&str, &str)], text: &str) {
         self.tag(name, attributes);
-        let _ = writeln!(self.text, ">{}</{name}>", Escaped(text, Place::Text));
+        self.text.push('>');
+        push_escaped(&mut self.text, text, Place::Text);
+        self.text.push_str("</");
+        self.text.push_str(name);
+        self.text.push_str(">\n");
+    }
+
+    /// Makes room for about so many bytes more.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
     }
 
     /// Bytes so far, and elements that are open.
@@ -61,9 +70,14 @@ impl Document {
 
     fn tag(&mut self, name: &str, attributes: &[(&str, &str)]) {
         self.indent();
-        let _ = write!(self.text, "<{name}");
+        self.text.push('<');
+        self.text.push_str(name);
         for (key, value) in attributes {
-            let _ = write!(self.text, " {key}=\"{}\"", Escaped(value, Place::Attribute));
+            self.text.push(' ');
+            self.text.push_str(key);
+            self.text.push_str("=\"");
+            push_escaped(&mut self.text, value, Place::Attribute);
+            self.text.push('"');
         }
     }
 
@@ -81,25 +95,30 @@ enum Place {
     Attribute,
 }
 
-struct Escaped<'a>(&'a str, Place);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(text, place) = self;
-        let mut plain = 0; // where the text not yet written begins
-        for (at, c) in text.char_indices() {
-            let Some(instead) = replacement(c, *place) else { continue };
-            f.write_str(text.get(plain..at).unwrap_or_default())?;
-            f.write_str(instead)?;
-            plain = at + c.len_utf8();
+fn push_escaped(out: &mut String, text: &str, place: Place) {
+    if !text.bytes().any(may_need_replacing) {
+        out.push_str(text);
+        return;
+    }
+    for c in text.chars() {
+        match replacement(c, place) {
+            Some(instead) => out.push_str(instead),
+            None => out.push(c),
         }
-        f.write_str(text.get(plain..).unwrap_or_default())
     }
 }
 
+/// Whether [`replacement`] may have something for a character that begins with this byte: most texts have none.
+fn may_need_replacing(byte: u8) -> bool {
+    // U+FFFE and U+FFFF begin with EF.
+    byte < b' ' || matches!(byte, b'&' | b'<' | b'>' | b'"' | 0xef)
+}
+
 /// Text for inside an attribute's quotes.
-pub(super) fn escaped(text: &str) -> impl std::fmt::Display {
-    Escaped(text, Place::Attribute)
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_escaped(&mut out, text, Place::Attribute);
+    out
 }
 
 fn replacement(c: char, place: Place) -> Option<&'static str> {
