@@ -118,13 +118,15 @@ impl Decoder {
     }
 }
 
-/// Puts elements of four bytes together again from their four planes, in a form that the compiler makes vectors of.
+/// Puts elements of four bytes together again from their four planes, in the widest vectors that the processor has.
 fn unshuffle(planes: &[u8], out: &mut [u8]) {
     let count = planes.len() / 4;
     let (a, rest) = planes.split_at(count);
     let (b, rest) = rest.split_at(count);
     let (c, d) = rest.split_at(count);
-    for ((((element, a), b), c), d) in out.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        *element = [*a, *b, *c, *d];
-    }
+    pulp::Arch::new().dispatch(|| {
+        for ((((element, a), b), c), d) in out.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *element = [*a, *b, *c, *d];
+        }
+    });
 }
