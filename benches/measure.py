@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -37,6 +38,9 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 PYTHON = WORK / "venv" / "bin" / "python"
 PEERS = WORK / "venv-peers" / "bin"
 TICKS = os.sysconf("SC_CLK_TCK")
+# A thousand connections and then some, for every process started from here.
+FILES, MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(FILES, min(8192, MOST_FILES)), MOST_FILES))
 
 
 def options(description):
