@@ -40,7 +40,9 @@ PEERS = WORK / "venv-peers" / "bin"
 TICKS = os.sysconf("SC_CLK_TCK")
 # A thousand connections and then some, for every process started from here.
 FILES, MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (max(FILES, min(8192, MOST_FILES)), MOST_FILES))
+if FILES != resource.RLIM_INFINITY:
+    most = 8192 if MOST_FILES == resource.RLIM_INFINITY else min(8192, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(FILES, most), MOST_FILES))
 
 
 def options(description):
