@@ -6,7 +6,8 @@ For each path the server runs twice under `valgrind --tool=callgrind`: with a fe
 by what was asked for more is the cost of one: neither the start nor the first request is in it, and a busy machine changes it by
 about two in a hundred. A path that seems too dear is measured again, twice at most, and the least counts: chance only adds. What is kept is in `instructions.toml`; a path that costs
 more than `SLACK` times that fails. `--write` keeps what was measured, after a change that is meant to cost it (or to save it: a
-limit that is too high guards nothing). Use a binary as it is released: `cargo build --release` without settings of one's own.
+limit that is too high guards nothing). And descriptions of files of many variables (`many_variables.py`), opened for them: four times
+the variables may cost `SLACK` times four as much. Use a binary as it is released: `cargo build --release` without settings of one's own.
 What costs so much says `callgrind_annotate .work/bench/callgrind.out`, of the last run.
 
 Valgrind has the processor's vector instructions as far as AVX2, and libraries choose their code by them. The counts that are kept
@@ -25,6 +26,7 @@ import tomllib
 from pathlib import Path
 
 import inputs
+import many_variables
 import measure
 
 KEPT = Path(__file__).with_suffix(".toml")
@@ -40,8 +42,13 @@ PATHS = {
 }
 
 
-def counted(binary, folder, target, requests):
-    """Instructions of a server's whole life with so many requests."""
+# Of a file of few variables, and of one of many: all that describes it.
+FEW, MANY = 1000, 4000
+DESCRIPTIONS = (".dmr", ".dds", ".das", ".html")
+
+
+def counted(binary, folder, targets):
+    """Instructions of a server's whole life with these requests."""
     log, out, config = measure.SCRATCH / "callgrind.log", measure.BENCH / "callgrind.out", measure.SCRATCH / "thalweg.toml"
     config.write_text(measure.SETTINGS)
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", binary, "serve", folder, "--config", config, "--listen", "127.0.0.1:0"]
@@ -60,7 +67,7 @@ def counted(binary, folder, target, requests):
         if not found:
             raise SystemExit("the server did not start under valgrind:\n" + log.read_text(errors="replace"))
         connection = http.client.HTTPConnection(found.group(1), timeout=120)
-        for _ in range(requests):
+        for target in targets:
             connection.request("GET", target)
             answer = connection.getresponse()
             answer.read()
@@ -74,6 +81,18 @@ def counted(binary, folder, target, requests):
     if not found:
         raise SystemExit("valgrind counted nothing:\n" + log.read_text(errors="replace")[-2000:])
     return int(found.group(1))
+
+
+def growth(binary):
+    """By kind of file: how many times as much describing `MANY` variables costs as describing `FEW`."""
+    files = many_variables.write(measure.BENCH / "many_few", (FEW, MANY))
+    folder = measure.BENCH / "many_few"
+    start = counted(binary, folder, [])
+    costs = {
+        of: counted(binary, folder, [f"/opendap/{path.name}{form}" for form in DESCRIPTIONS]) - start
+        for of, path in files.items()
+    }  # fmt: skip
+    return {kind: costs[kind, MANY] / costs[kind, FEW] for kind, count in files if count == MANY}
 
 
 def is_comparable():
@@ -90,7 +109,7 @@ def main():
     folder = inputs.whole(STEPS)["slabs"].parent
     def cost(path):
         target, few, many, units, _ = PATHS[path]
-        counts = [counted(chosen.server, folder, target, requests) for requests in (few, many)]
+        counts = [counted(chosen.server, folder, [target] * requests) for requests in (few, many)]
         return round((counts[1] - counts[0]) / ((many - few) * units))
 
     if chosen.write:
@@ -111,6 +130,10 @@ def main():
         print(f"{verdict}{count:,} instructions per {PATHS[path][4]}; {kept:,} are expected, the limit is {limit:,}", flush=True)
         if count < kept / SLACK:
             print("        far below what is expected: --write keeps the gain")
+    for kind, times in growth(chosen.server).items():
+        is_linear = times <= MANY / FEW * SLACK
+        is_fine = is_fine and is_linear
+        print(f"{'kept:   ' if is_linear else 'MISSED: '}{MANY:,} variables ({kind}) cost {times:.2f} times what {FEW:,} do", flush=True)
     if not is_comparable():
         print("This processor is not x86-64 with AVX2: other code runs here, so nothing is judged.")
     return 0 if is_fine else 1

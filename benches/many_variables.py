@@ -67,16 +67,19 @@ def phony(path, count):
             file.create_dataset(f"variable_{v:06}", shape=(v + 1,), dtype="f4")
 
 
-def main():
-    folder = Path(sys.argv[1])
+def write(folder, counts):
+    """The files of each kind, by kind and count, made where they are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    for count in map(int, sys.argv[2:] or ["2000"]):
-        for name, make in (("grouped", grouped), ("flat", flat), ("phony", phony)):
-            path = folder / f"{name}_{count}.{'h5' if make is phony else 'nc'}"
+    paths = {}
+    for count in counts:
+        for make in (grouped, flat, phony):
+            path = folder / f"{make.__name__}_{count}.{'h5' if make is phony else 'nc'}"
             if not path.exists():
                 make(path.with_suffix(".part"), count)
                 path.with_suffix(".part").rename(path)
+            paths[make.__name__, count] = path
+    return paths
 
 
 if __name__ == "__main__":
-    main()
+    write(Path(sys.argv[1]), list(map(int, sys.argv[2:])) or [2000])
