@@ -37,7 +37,7 @@ pub(crate) fn run(plan: &Arc<Plan>, connections: impl Iterator<Item = usize>) ->
 async fn connection(plan: Arc<Plan>) -> Record {
     let mut record = Record::default();
     let ended = timeout_at(plan.end.into(), ask_on(&plan, &mut record)).await;
-    if ended.is_err() && record.times.is_empty() && plan.rate.is_none() {
+    if ended.is_err() && record.bytes == 0 {
         record.starved = 1;
     }
     record
