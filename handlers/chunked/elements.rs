@@ -1,5 +1,7 @@
 //! Stored numbers to the machine's.
 
+#![expect(clippy::inline_always, reason = "only what is inlined is compiled for the vectors of its caller")]
+
 use bytes::{Bytes, BytesMut};
 use cdm::{Block, Result};
 

@@ -64,8 +64,9 @@ impl Default for EngineOptions {
             cache_bytes: 32 << 20,
             budget_bytes: 96 << 20,
             band_bytes: 1 << 20,
-            bands_in_flight: cores() * 2,
-            decoders: cores(),
+            bands_in_flight: cores() * 3,
+            // More than there are processors: while one hands over what it decoded, another decodes.
+            decoders: cores() * 2,
             patience: Duration::from_secs(20),
         }
     }
@@ -216,7 +217,8 @@ struct Reading {
     fresh: bool,
     /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
-    _counted: Counted,
+    #[expect(dead_code, reason = "held for what its end does")]
+    counted: Counted,
 }
 
 /// Counts one until it is dropped.
@@ -263,7 +265,7 @@ impl Reading {
         let small = bytes <= engine.options.band_bytes / 2;
         let fresh = bytes <= engine.options.band_bytes.saturating_mul(2);
         let plan = Plan::new(&array.chunk_shape, selection);
-        let _counted = Counted::new(&engine.readings);
+        let counted = Counted::new(&engine.readings);
         Ok(Self {
             fresh,
             engine,
@@ -275,7 +277,7 @@ impl Reading {
             small,
             little: false,
             own: Arc::default(),
-            _counted,
+            counted,
         })
     }
 

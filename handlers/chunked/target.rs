@@ -119,7 +119,7 @@ pub(super) fn repeat(value: &[u8], out: &mut [u8]) -> Result<()> {
     match value {
         [] => return Err(Error::internal("a fill value without bytes")),
         value if value.iter().all(|b| *b == value[0]) => out.fill(value[0]),
-        value if out.len() % value.len() == 0 => {
+        value if out.len().is_multiple_of(value.len()) => {
             out.chunks_exact_mut(value.len()).for_each(|element| element.copy_from_slice(value));
         }
         _ => return Err(Error::internal("a fill value of another size than the elements")),

@@ -58,7 +58,7 @@ pub trait ReadRanges: fmt::Debug + Send + Sync + 'static {
     fn read_into(&self, start: u64, out: &mut [u8]) -> Result<()> {
         let end =
             start.checked_add(out.len() as u64).ok_or_else(|| Error::corrupt("lies beyond any file"))?;
-        match self.read_blocking(&[start..end])?.as_slice() {
+        match self.read_blocking(std::slice::from_ref(&(start..end)))?.as_slice() {
             [bytes] if bytes.len() == out.len() => out.copy_from_slice(bytes),
             _ => return Err(Error::internal("a read gave another number of bytes than asked")),
         }

@@ -2,6 +2,7 @@
 //! Bytes after the last whole element stay as they are.
 
 #![warn(clippy::indexing_slicing)]
+#![expect(clippy::inline_always, reason = "only what is inlined is compiled for the vectors of its caller")]
 
 use bytes::Bytes;
 use cdm::Encoding;

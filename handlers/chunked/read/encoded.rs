@@ -24,6 +24,10 @@ use crate::{
 /// Chunks are fetched and decoded in jobs of about this many bytes, so that decoders share a band.
 const JOB: u64 = 1 << 20;
 
+/// Of a shuffled chunk, what is wanted is put together element by element when it is less than this part of it:
+/// the whole is undone many times as fast.
+const SPARSE: u64 = 8;
+
 /// A chunk that is fetched whole and decoded.
 #[derive(Debug, Clone)]
 pub(super) struct Encoded {
@@ -119,7 +123,12 @@ impl BandRead {
                 return done;
             }
         }
-        let decoded = self.decode(&chunk.chunk, stored, chunk.filter_mask)?;
+        let wanted = chunk.parts.iter().map(|part| self.extent(part).wanted).sum::<u64>();
+        let decoded = if wanted < self.chunk_len()? / SPARSE {
+            self.decode(&chunk.chunk, stored, chunk.filter_mask)?
+        } else {
+            self.decode_whole(&chunk.chunk, stored, chunk.filter_mask)?
+        };
         chunk.parts.iter().try_for_each(|p| self.scatter(target, p, &decoded))
     }
 
@@ -240,19 +249,26 @@ impl BandRead {
 
     /// A chunk decoded, but for the shuffle of its elements: that is undone where they are copied.
     fn decode(&self, chunk: &[u64], stored: Bytes, filter_mask: u32) -> Result<Decoded> {
-        let len = usize::try_from(self.chunk_len()?)
-            .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
-        self.engine.tally().decoded();
-        let pipeline = &self.array.pipeline;
-        let (order, skipped) = match pipeline.encodings().first() {
+        match self.array.pipeline.encodings().first() {
             Some(Encoding::Shuffle { element_size })
                 if *element_size == self.array.stored_size && filter_mask & 1 == 0 =>
             {
-                (Order::Shuffled, filter_mask | 1)
+                self.decode_as(Order::Shuffled, chunk, stored, filter_mask | 1)
             }
-            _ => (Order::Elements, filter_mask),
-        };
-        let bytes = pipeline.decode(stored, len, skipped).within(|| self.place(chunk))?;
+            _ => self.decode_whole(chunk, stored, filter_mask),
+        }
+    }
+
+    /// A chunk decoded, of which much is wanted.
+    fn decode_whole(&self, chunk: &[u64], stored: Bytes, filter_mask: u32) -> Result<Decoded> {
+        self.decode_as(Order::Elements, chunk, stored, filter_mask)
+    }
+
+    fn decode_as(&self, order: Order, chunk: &[u64], stored: Bytes, skipped: u32) -> Result<Decoded> {
+        let len = usize::try_from(self.chunk_len()?)
+            .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
+        self.engine.tally().decoded();
+        let bytes = self.array.pipeline.decode(stored, len, skipped).within(|| self.place(chunk))?;
         Ok(Decoded::whole(bytes, order))
     }
 
