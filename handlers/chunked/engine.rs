@@ -2,7 +2,7 @@
 //!
 //! Memory: a band takes permits for its output and its working space before anything is fetched; those
 //! for the output ride inside the block's bytes and return when the last holder drops them. A stream
-//! reads ahead only when memory is free at once, and waits for memory only when it has nothing else to
+//! reads ahead only while half of all memory is free, and waits for memory only when it has nothing else to
 //! give, so streams cannot block each other for good: who waits in vain is told `Overloaded`. When memory
 //! is scarce bands get smaller, so that stalled readers hold less and less.
 
@@ -36,7 +36,7 @@ use crate::storage::may_block_here;
 const UNIT: u64 = 1 << 10;
 
 /// Bands do not shrink below this, in bytes.
-const SMALLEST_BAND: u64 = 256 << 10;
+const SMALLEST_BAND: u64 = 128 << 10;
 
 /// Decoding so many bytes takes longer than a client should wait for the first.
 const SLOW: u64 = 4 << 20;
@@ -163,7 +163,7 @@ impl Engine {
 
     /// Waits until so many bytes may be used.
     pub(super) async fn hold_memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
-        self.wait_for_memory(self.permits_for(bytes)).await
+        self.memory(self.permits_for(bytes)).await
     }
 
     /// What of `permit` stands for so many bytes; the rest is free again. When they are more than it stands
@@ -187,7 +187,15 @@ impl Engine {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.permits)
     }
 
-    async fn wait_for_memory(&self, permits: u32) -> Result<OwnedSemaphorePermit> {
+    /// Memory for reading ahead: half of it all is left to those who have nothing yet. A client that takes its
+    /// time could otherwise keep others out with what it will want much later.
+    fn memory_to_spare(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
+        let free = self.budget.available_permits() as u64;
+        let is_there = free >= u64::from(permits) + u64::from(self.permits / 2);
+        is_there.then(|| Arc::clone(&self.budget).try_acquire_many_owned(permits).ok()).flatten()
+    }
+
+    async fn memory(&self, permits: u32) -> Result<OwnedSemaphorePermit> {
         let wait = Arc::clone(&self.budget).acquire_many_owned(permits);
         match tokio::time::timeout(self.options.patience, wait).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -341,13 +349,13 @@ impl Reading {
             let (output, working) = self.cost(&band);
             let output = self.engine.permits_for(output);
             let all = self.engine.permits_for(u64::from(output) * UNIT + working);
-            let permit = match Arc::clone(&self.engine.budget).try_acquire_many_owned(all) {
-                Ok(permit) => permit,
-                Err(_) if self.in_flight.is_empty() => self.engine.wait_for_memory(all).await?,
-                Err(_) => {
-                    self.waiting = Some(band);
-                    break;
-                }
+            let permit = if self.in_flight.is_empty() {
+                self.engine.memory(all).await?
+            } else if let Some(permit) = self.engine.memory_to_spare(all) {
+                permit
+            } else {
+                self.waiting = Some(band);
+                break;
             };
             self.own.fetch_add(u64::from(all) * UNIT, Ordering::Relaxed);
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
@@ -394,7 +402,7 @@ impl Reading {
             aim
         } else {
             // Cutting through chunks costs decoding them again: worth some memory while there is any.
-            (room / 4 * 3 / size).max(aim.saturating_mul(2))
+            (room / 4 * 3 / size).max(aim)
         };
         BandLimit { aim, aligned }
     }

@@ -122,6 +122,7 @@ fn engine(band_bytes: u64, cache_bytes: u64, budget_bytes: u64) -> Arc<Engine> {
         cache_bytes,
         budget_bytes,
         band_bytes,
+        bands_in_flight: 2,
         decoders: 2,
         patience: Duration::from_millis(200),
         ..EngineOptions::default()

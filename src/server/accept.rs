@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -117,7 +117,7 @@ async fn serve(
     let idle_timeout = limits.idle_timeout;
     drop(live);
     let connection = Connection { peer, port, framing, flushes };
-    let service = service_fn(move |request| {
+    let service = tower::service_fn(move |request| {
         let (shared, connection) = (Arc::clone(&shared), connection.clone());
         async move {
             let metrics = Arc::clone(&shared.metrics);
@@ -130,7 +130,7 @@ async fn serve(
         .timer(IdleTimer::default())
         // hyper's timer runs from the end of an answer to the end of the next head.
         .header_read_timeout(idle_timeout)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,

@@ -2,7 +2,7 @@
 //! (protocol notes 3).
 //!
 //! Owns the wire format and nothing else: which variables, which bytes is the Source's affair. Memory
-//! is one chunk per response; bytes are passed on without copying where blocks are large.
+//! is one chunk per response; bytes are passed on without copying but for what waits for its chunk to be complete.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -17,9 +17,7 @@ pub(super) const LITTLE_ENDIAN: &str = if cfg!(target_endian = "little") { "1" }
 
 /// Payload of every data chunk but the last. Fixed, so that the bytes of a response do not depend on
 /// how a Source cuts its blocks, and its length is known beforehand.
-const CHUNK: usize = 1 << 20;
-/// Smaller pieces are gathered into one buffer.
-const SMALL: usize = 16 << 10;
+const CHUNK: usize = 128 << 10;
 /// The longest payload a chunk header can state.
 const LONGEST: usize = 0x00ff_ffff;
 
@@ -88,8 +86,7 @@ pub(super) fn encode(
         )));
     }
     let flag = if form.flag_absence && !form.checksums { NO_CHECKSUM } else { 0 };
-    let mut framer =
-        Framer { ready: VecDeque::new(), pending: VecDeque::new(), small: BytesMut::new(), held: 0 };
+    let mut framer = Framer { ready: VecDeque::new(), held: BytesMut::new() };
     framer.frame(BYTE_ORDER | flag, vec![first.into()]);
     let state =
         Encoding { pieces: Box::pin(pieces(source, form)), framer, report, stage: Stage::Data, go: false };
@@ -265,12 +262,9 @@ where
 struct Framer {
     /// To be sent, headers included.
     ready: VecDeque<Result<Bytes>>,
-    /// Payload of the chunk being filled.
-    pending: VecDeque<Bytes>,
-    /// Small pieces behind `pending`.
-    small: BytesMut,
-    /// Bytes in `pending` and `small`.
-    held: usize,
+    /// The beginning of the next chunk's payload: a copy, so that the memory of what waits for its chunk to be
+    /// complete does not keep others waiting for memory.
+    held: BytesMut,
 }
 
 impl Framer {
@@ -280,35 +274,17 @@ impl Framer {
     }
 
     fn push(&mut self, mut piece: Bytes) {
-        while self.held + piece.len() >= CHUNK {
-            let fits = piece.split_to(CHUNK - self.held);
-            self.hold(fits);
-            let payload = self.take();
+        while self.held.len() + piece.len() >= CHUNK {
+            let fits = piece.split_to(CHUNK - self.held.len());
+            let mut payload = self.take();
+            payload.push(fits);
             self.frame(BYTE_ORDER, payload);
         }
-        self.hold(piece);
-    }
-
-    fn hold(&mut self, piece: Bytes) {
-        self.held += piece.len();
-        if piece.len() < SMALL {
-            self.small.extend_from_slice(&piece);
-        } else {
-            self.settle();
-            self.pending.push_back(piece);
-        }
-    }
-
-    fn settle(&mut self) {
-        if !self.small.is_empty() {
-            self.pending.push_back(self.small.split().freeze());
-        }
+        self.held.extend_from_slice(&piece);
     }
 
     fn take(&mut self) -> Vec<Bytes> {
-        self.settle();
-        self.held = 0;
-        self.pending.drain(..).collect()
+        if self.held.is_empty() { Vec::new() } else { vec![self.held.split().freeze()] }
     }
 
     /// The last chunk, which may be empty: there are always two at least.
@@ -319,7 +295,7 @@ impl Framer {
 
     /// Drops what is incomplete and ends with an error chunk and the error (notes 3.7).
     fn fail(&mut self, document: String, error: Error) {
-        drop(self.take());
+        self.held.clear();
         let mut document = Bytes::from(document);
         document.truncate(LONGEST);
         // Readers that ignore the error flag stop at the last chunk.

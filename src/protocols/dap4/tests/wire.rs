@@ -235,8 +235,8 @@ fn checksums_follow_the_client_and_the_query() {
 /// Chunks do not depend on blocks, and a body of exactly whole chunks ends with an empty one.
 #[test]
 fn long_responses_are_cut_at_fixed_places() {
-    const MIB: usize = 1 << 20;
-    for elements in [MIB / 4 - 1, MIB / 4, MIB / 2 + 5] {
+    const CHUNK: usize = 128 << 10;
+    for elements in [CHUNK / 4 - 1, CHUNK / 4, CHUNK / 2 + 5] {
         let values: Vec<i32> = (0..).take(elements).collect();
         let variable = datasets::int("v", datasets::anonymous(&[elements as u64]));
         let mut bodies = Vec::new();
@@ -251,8 +251,8 @@ fn long_responses_are_cut_at_fixed_places() {
         }
         assert!(bodies[0] == bodies[1] && bodies[1] == bodies[2]);
         let lengths: Vec<usize> = chunks(&bodies[0])[1..].iter().map(|(_, p)| p.len()).collect();
-        let whole = elements * 4 / MIB;
-        assert_eq!(lengths, [vec![MIB; whole], vec![elements * 4 % MIB]].concat());
+        let whole = elements * 4 / CHUNK;
+        assert_eq!(lengths, [vec![CHUNK; whole], vec![elements * 4 % CHUNK]].concat());
         let sent: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         assert!(split(&bodies[0]).1 == sent);
     }
