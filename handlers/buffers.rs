@@ -68,8 +68,12 @@ impl Buffer {
     /// # Errors
     /// `Overloaded` when there is no memory.
     pub(crate) fn new(len: usize) -> Result<Self> {
-        let idle = if (SMALLEST..=LARGEST).contains(&len) { idle(|idle| idle.take(len)) } else { None };
-        Ok(Self { bytes: idle.map_or_else(|| zeroed(len), Ok)?, len })
+        let bytes = match len {
+            // The system clears the pages of a fresh one when they are written, not before.
+            SMALLEST..=LARGEST => idle(|idle| idle.take(len)).unwrap_or_else(|| vec![0; len]),
+            _ => zeroed(len)?,
+        };
+        Ok(Self { bytes, len })
     }
 
     /// The bytes, to be shared.

@@ -38,6 +38,10 @@ const UNIT: u64 = 1 << 10;
 /// Bands do not shrink below this, in bytes.
 const SMALLEST_BAND: u64 = 128 << 10;
 
+/// Bands of so many bytes are not cut through chunks before memory is twice as scarce as streams would share it:
+/// waiting a little costs less than decoding twice.
+const UNCUT: u64 = 2 << 20;
+
 /// Decoding so many bytes takes longer than a client should wait for the first.
 const SLOW: u64 = 4 << 20;
 
@@ -223,6 +227,8 @@ struct Reading {
     little: bool,
     /// It may be one, and has not been asked for anything.
     fresh: bool,
+    /// Nothing has been begun yet.
+    is_first: bool,
     /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
     #[expect(dead_code, reason = "held for what its end does")]
@@ -284,6 +290,7 @@ impl Reading {
             ready: VecDeque::new(),
             small,
             little: false,
+            is_first: true,
             own: Arc::default(),
             counted,
         })
@@ -300,6 +307,7 @@ impl Reading {
                 return Ok(Some(block));
             }
             self.begin().await?;
+            self.is_first = false;
             let Some(task) = self.in_flight.front_mut() else { return Ok(self.ready.pop_front()) };
             if let Some(begun) = task.begun.take() {
                 tokio::select! {
@@ -343,7 +351,9 @@ impl Reading {
     /// Begins as many bands as may be under way at once and memory is there for; waits for memory when there
     /// is no band to wait for.
     async fn begin(&mut self) -> Result<()> {
-        while self.in_flight.len() < self.engine.options.bands_in_flight.max(1) {
+        // The first block comes sooner when few others are decoded beside it.
+        let most = self.engine.options.bands_in_flight / if self.is_first { 3 } else { 1 };
+        while self.in_flight.len() < most.max(1) {
             let limit = self.limit();
             let Some(band) = self.waiting.take().or_else(|| self.plan.next_band(limit)) else { break };
             let (output, working) = self.cost(&band);
@@ -402,7 +412,7 @@ impl Reading {
             aim
         } else {
             // Cutting through chunks costs decoding them again: worth some memory while there is any.
-            (room / 4 * 3 / size).max(aim)
+            ((room / 4 * 3).max(room.saturating_mul(2).min(UNCUT)) / size).max(aim)
         };
         BandLimit { aim, aligned }
     }
