@@ -209,9 +209,10 @@ impl BandRead {
     }
 
     /// Whether another band or another request is likely to want the chunk: this one takes only some of
-    /// it, or the whole selection is small.
+    /// it, or the whole selection is not large (clients that step through an array together ask for the same).
     pub(super) fn is_worth_keeping(&self, parts: &[Vec<Run>]) -> bool {
         self.small
+            || self.little
             || !parts.iter().any(|part| {
                 part.iter().zip(&self.array.shape).zip(&self.array.chunk_shape).all(
                     |((run, &size), &chunk)| {

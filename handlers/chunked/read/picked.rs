@@ -11,11 +11,14 @@ use super::{
     BandRead, Needed,
     encoded::{Encoded, Keep},
 };
-use crate::chunked::{
-    ChunkLocation,
-    decoded::Decoded,
-    plan::{Band, Run},
-    target::repeat,
+use crate::{
+    buffers::Buffer,
+    chunked::{
+        ChunkLocation,
+        decoded::Decoded,
+        plan::{Band, Run},
+        target::repeat,
+    },
 };
 
 /// Bytes that are copied without giving way to other tasks.
@@ -64,7 +67,7 @@ impl BandRead {
             }
         }
         numbers.convert(&mut out);
-        Ok(Some(Block::Fixed(out.into())))
+        Ok(Some(Block::Fixed(out.freeze())))
     }
 
     /// The band out of chunks that are kept, as far as there is room, once they are decoded.
@@ -86,7 +89,9 @@ impl BandRead {
             }
         }
         drop(chunks);
-        self.block(out.into()).await
+        let Some(numbers) = self.array.elements.numbers() else { return self.block(out.freeze()).await };
+        numbers.convert(&mut out);
+        Ok(Block::Fixed(out.freeze()))
     }
 
     /// What is known of the chunk, if that is all that is wanted of it.
@@ -135,9 +140,9 @@ impl BandRead {
         }
     }
 
-    /// Bytes for the band, of fill values where that matters.
-    fn blank(&self, fill: bool) -> Result<Vec<u8>> {
-        let mut out = vec![0; self.len];
+    /// Room for the band, of fill values where not all of it will be written.
+    fn blank(&self, fill: bool) -> Result<Buffer> {
+        let mut out = Buffer::new(self.len)?;
         if fill {
             repeat(&self.array.fill, &mut out)?;
         }

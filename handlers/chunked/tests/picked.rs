@@ -211,6 +211,24 @@ async fn a_storm_decodes_each_chunk_once_even_when_those_who_came_first_leave() 
     assert_eq!(made.faulty.reads(), reads);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_step_through_whole_chunks_together_decode_each_once() {
+    let shape = [24, 40, 30];
+    let made = shuffled(&shape, &[1, 40, 30], 4, 0, Fault::None);
+    // A step is a chunk, and neither small nor large; the cache reaches back as far as anyone falls behind.
+    let engine = engine(4800, 24 * 4800 * 2, 1 << 20);
+    let client = || async {
+        for t in 0..24 {
+            let axes = vec![vec![Slice::new(t, 1, 1).unwrap()], vec![Slice::all(40)], vec![Slice::all(30)]];
+            let step = Selection::new(axes, &shape).unwrap();
+            assert_eq!(read(&engine, &made.array, &step).await.unwrap(), made.expected(&step));
+        }
+    };
+    join_all((0..8).map(|_| client())).await;
+    assert_eq!((made.faulty.reads(), engine.counts().chunks_decoded), (24, 24));
+    assert!(engine.cached_bytes() <= 24 * 4800);
+}
+
 #[tokio::test]
 async fn failures_are_told_and_nothing_of_them_is_kept() {
     for (fault, kind) in
