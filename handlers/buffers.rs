@@ -20,8 +20,8 @@ const SMALLEST: usize = 64 << 10;
 /// Larger ones are rare, and go back to the system.
 const LARGEST: usize = 4 << 20;
 
-/// Bytes kept at most.
-const MOST: usize = 32 << 20;
+/// Bytes kept at most: a row of large chunks.
+const MOST: usize = 60 << 20;
 
 static IDLE: Mutex<Idle> = Mutex::new(Idle { buffers: Vec::new(), bytes: 0 });
 
@@ -34,7 +34,7 @@ struct Idle {
 
 impl Idle {
     fn take(&mut self, len: usize) -> Option<Vec<u8>> {
-        let fits = |buffer: &Vec<u8>| buffer.len() >= len && buffer.len() / 2 <= len;
+        let fits = |buffer: &Vec<u8>| buffer.len() >= len && buffer.len() / 4 * 3 <= len;
         let found = self.buffers.iter().rposition(fits)?;
         let buffer = self.buffers.remove(found);
         self.bytes -= buffer.len();
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_pool_is_bounded_and_gives_what_fits() {
         let mut idle = Idle { buffers: Vec::new(), bytes: 0 };
-        for _ in 0..40 {
+        for _ in 0..70 {
             idle.keep(vec![1; 1 << 20]);
         }
         assert_eq!(idle.bytes, MOST);

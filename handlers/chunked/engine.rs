@@ -65,7 +65,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 32 << 20,
+            cache_bytes: 64 << 20,
             budget_bytes: 96 << 20,
             band_bytes: 1 << 20,
             bands_in_flight: cores() * 3,
@@ -227,8 +227,8 @@ struct Reading {
     little: bool,
     /// It may be one, and has not been asked for anything.
     fresh: bool,
-    /// Nothing has been begun yet.
-    is_first: bool,
+    /// Bands that are read at once: few at first, so that the first block comes sooner.
+    at_once: usize,
     /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
     #[expect(dead_code, reason = "held for what its end does")]
@@ -280,6 +280,7 @@ impl Reading {
         let fresh = bytes <= engine.options.band_bytes.saturating_mul(2);
         let plan = Plan::new(&array.chunk_shape, selection);
         let counted = Counted::new(&engine.readings);
+        let at_once = engine.options.bands_in_flight / 3;
         Ok(Self {
             fresh,
             engine,
@@ -290,7 +291,7 @@ impl Reading {
             ready: VecDeque::new(),
             small,
             little: false,
-            is_first: true,
+            at_once,
             own: Arc::default(),
             counted,
         })
@@ -307,7 +308,7 @@ impl Reading {
                 return Ok(Some(block));
             }
             self.begin().await?;
-            self.is_first = false;
+            self.at_once = self.engine.options.bands_in_flight;
             let Some(task) = self.in_flight.front_mut() else { return Ok(self.ready.pop_front()) };
             if let Some(begun) = task.begun.take() {
                 tokio::select! {
@@ -351,9 +352,7 @@ impl Reading {
     /// Begins as many bands as may be under way at once and memory is there for; waits for memory when there
     /// is no band to wait for.
     async fn begin(&mut self) -> Result<()> {
-        // The first block comes sooner when few others are decoded beside it.
-        let most = self.engine.options.bands_in_flight / if self.is_first { 3 } else { 1 };
-        while self.in_flight.len() < most.max(1) {
+        while self.in_flight.len() < self.at_once.max(1) {
             let limit = self.limit();
             let Some(band) = self.waiting.take().or_else(|| self.plan.next_band(limit)) else { break };
             let (output, working) = self.cost(&band);

@@ -209,7 +209,7 @@ impl BandRead {
     }
 
     /// Whether another band or another request is likely to want the chunk: this one takes only some of
-    /// it, or the whole selection is not large (clients that step through an array together ask for the same).
+    /// it (everything at its stride is all), or the whole selection is not large (clients that step through an array together ask for the same).
     pub(super) fn is_worth_keeping(&self, parts: &[Vec<Run>]) -> bool {
         self.small
             || self.little
@@ -217,7 +217,7 @@ impl BandRead {
                 part.iter().zip(&self.array.shape).zip(&self.array.chunk_shape).all(
                     |((run, &size), &chunk)| {
                         let inside = chunk.min(size - (run.chunk * chunk).min(size));
-                        run.start == 0 && run.count == inside && (run.step == 1 || inside == 1)
+                        run.start < run.step && run.start + run.count.saturating_mul(run.step) >= inside
                     },
                 )
             })
