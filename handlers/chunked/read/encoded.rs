@@ -97,7 +97,6 @@ impl BandRead {
                     // The band is of fill values already.
                     let Some(stored) = stored else { continue };
                     self.place_in(&target, chunk, stored, alone)?;
-                    self.begun.notify_one();
                 }
                 Ok(())
             })
@@ -129,6 +128,8 @@ impl BandRead {
         } else {
             self.decode_whole(&chunk.chunk, stored, chunk.filter_mask)?
         };
+        // Before it is copied: the first copies are slow, into memory that nobody has used yet.
+        self.begun.notify_one();
         chunk.parts.iter().try_for_each(|p| self.scatter(target, p, &decoded))
     }
 
