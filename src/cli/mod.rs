@@ -115,7 +115,10 @@ pub fn main() -> ExitCode {
 
 /// Bands of a stream that are read at once when storage is far away, as far as memory allows: each waits
 /// for the network, not for the processor.
-const BANDS_FROM_AFAR: usize = 12;
+const BANDS_FROM_AFAR: usize = 6;
+
+/// Bytes of each of them: fewer requests, each of which costs as much as reading a megabyte.
+const BAND_FROM_AFAR: u64 = 2 << 20;
 
 /// The formats, with an engine within the limits for data at `roots`, and references that lead where they
 /// are allowed to.
@@ -126,6 +129,7 @@ fn registry(config: &Config, roots: &[PathBuf]) -> Result<Registry, Failure> {
         cache_bytes: config.limits.chunk_cache,
         budget_bytes: config.limits.memory,
         bands_in_flight: default.bands_in_flight.max(if is_far { BANDS_FROM_AFAR } else { 1 }),
+        band_bytes: if is_far { BAND_FROM_AFAR } else { default.band_bytes },
         ..default
     }));
     let remote = config.remote.clone();

@@ -298,7 +298,8 @@ fn a_late_failure_is_an_error_chunk_and_a_cut() {
     let body = items.into_iter().collect::<Result<Vec<_>>>().unwrap().concat();
     let chunks = chunks(&body);
     let (flags, payload) = chunks.last().unwrap();
-    assert_eq!((*flags, chunks.len()), (0x07, 5));
+    // The description, three mebibytes in chunks of 128 KiB, the error.
+    assert_eq!((*flags, chunks.len()), (0x07, 1 + 24 + 1));
     let document = String::from_utf8(payload.clone()).unwrap();
     assert!(document.contains("<Error xmlns=\"http://xml.opendap.org/ns/DAP/4.0#\" httpcode=\"500\">"));
     assert!(document.contains("chunk 3 of /v &lt;is&gt; broken"));
