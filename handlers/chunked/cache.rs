@@ -263,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_goes_on_when_the_first_gives_up_or_fails() {
         let cache = ChunkCache::new(20);
-        let mut first = Box::pin(cache.chunk(key(0), &ALL, || pending()));
+        let mut first = Box::pin(cache.chunk(key(0), &ALL, pending));
         assert!((&mut first).now_or_never().is_none());
         let mut second = Box::pin(cache.chunk(key(0), &ALL, || async { Ok(chunk(7)) }));
         assert!((&mut second).now_or_never().is_none());
@@ -278,7 +278,7 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(found.unwrap().byte_len(), 8);
 
-        let mut alone = Box::pin(cache.chunk(key(0), &ALL, || pending()));
+        let mut alone = Box::pin(cache.chunk(key(0), &ALL, pending));
         assert!((&mut alone).now_or_never().is_none());
         drop(alone);
         cache.with(|state| assert!(state.flights.is_empty(), "nobody waits, nothing is held"));

@@ -125,7 +125,6 @@ fn engine(band_bytes: u64, cache_bytes: u64, budget_bytes: u64) -> Arc<Engine> {
         bands_in_flight: 2,
         decoders: 2,
         patience: Duration::from_millis(200),
-        ..EngineOptions::default()
     }))
 }
 

@@ -36,8 +36,8 @@ fn shuffled(shape: &[u64], chunk_shape: &[u64], size: usize, hole: usize, fault:
             filter_mask |= 1;
         } else {
             let count = bytes.len() / size;
-            let planes = (0..bytes.len()).map(|i| bytes[i % count * size + i / count]).collect();
-            bytes = planes;
+            let shuffled = (0..bytes.len()).map(|i| bytes[i % count * size + i / count]).collect();
+            bytes = shuffled;
         }
         if n % 5 == 4 {
             filter_mask |= 2;
@@ -189,14 +189,16 @@ async fn a_storm_decodes_each_chunk_once_even_when_those_who_came_first_leave() 
     let task = |i: u64| {
         let (engine, made) = (Arc::clone(&engine), Arc::clone(&made));
         tokio::spawn(async move {
-            assert_eq!(read(&engine, &made.array, &one(i)).await.unwrap(), made.expected(&one(i)))
+            assert_eq!(read(&engine, &made.array, &one(i)).await.unwrap(), made.expected(&one(i)));
         })
     };
     let first: Vec<_> = (0..3).map(task).collect();
     tokio::time::sleep(Duration::from_millis(10)).await;
     let others: Vec<_> = (3..40).map(task).collect();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    first.into_iter().for_each(|task| task.abort());
+    for task in first {
+        task.abort();
+    }
     for done in join_all(others).await {
         done.unwrap();
     }
