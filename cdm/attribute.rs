@@ -117,11 +117,21 @@ impl Attributes {
     }
 }
 
+/// Up to so many attributes are compared with each other, which takes less than a table of them.
+const FEW: usize = 16;
+
 /// As many [`Attributes::set`], in time that does not grow with their number squared.
 impl FromIterator<Attribute> for Attributes {
     fn from_iter<I: IntoIterator<Item = Attribute>>(iter: I) -> Self {
-        let mut all: Vec<Attribute> = Vec::new();
-        let mut positions: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut few = Self::default();
+        let mut iter = iter.into_iter();
+        while few.len() < FEW {
+            let Some(attribute) = iter.next() else { return few };
+            few.set(attribute);
+        }
+        let mut all = few.0;
+        let mut positions: HashMap<Arc<str>, usize> =
+            all.iter().enumerate().map(|(i, a)| (Arc::clone(&a.name), i)).collect();
         for attribute in iter {
             match positions.entry(Arc::clone(&attribute.name)) {
                 Entry::Vacant(free) => {

@@ -234,7 +234,7 @@ impl Dataset {
     /// # Errors
     /// `Corrupt` when two variables share a full name.
     pub fn new(name: impl Into<Arc<str>>, root: Group) -> Result<Self> {
-        let mut index = HashMap::new();
+        let mut index = HashMap::with_capacity(root.walk().map(|g| g.variables.len()).sum());
         let mut waiting: Vec<(&Group, Vec<usize>)> = vec![(&root, Vec::new())];
         while let Some((group, at)) = waiting.pop() {
             let groups: Arc<[usize]> = at.as_slice().into();

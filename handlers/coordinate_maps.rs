@@ -13,21 +13,23 @@ const MAX_NAMES: usize = 64;
 /// in dimension order; then what its CF `coordinates` attribute names in its own group or the nearest
 /// enclosing one that has it, as far as the named variable's dimensions are among the variable's own.
 pub(crate) fn assign_maps(root: &mut Group) {
-    let known: HashMap<FullName, &[Dimension]> = root
-        .walk()
-        .flat_map(|g| g.variables.iter().map(|v| (g.name.join(&v.name), v.dimensions.as_slice())))
+    let count = root.walk().map(|g| g.variables.len()).sum();
+    let mut all = Vec::with_capacity(count);
+    all.extend(root.walk().flat_map(|g| g.variables.iter().map(move |v| (g, g.name.join(&v.name), v))));
+    let mut known: HashMap<&FullName, &[Dimension]> = HashMap::with_capacity(count);
+    known.extend(all.iter().map(|(_, name, v)| (name, v.dimensions.as_slice())));
+    let mut maps: VecDeque<_> = all
+        .iter()
+        .map(|(group, own, variable)| {
+            if is_coordinate(own, &variable.dimensions) {
+                Vec::new()
+            } else {
+                maps_of(&group.name, own, variable, &known)
+            }
+        })
         .collect();
-    let of = |group: &Group, variable: &Variable| {
-        let own = group.name.join(&variable.name);
-        if is_coordinate(&own, &variable.dimensions) {
-            Vec::new()
-        } else {
-            maps_of(&group.name, &own, variable, &known)
-        }
-    };
-    let mut maps: VecDeque<_> =
-        root.walk().flat_map(|g| g.variables.iter().map(move |v| (g, v))).map(|(g, v)| of(g, v)).collect();
     drop(known);
+    drop(all);
     // In the order of the walk.
     let mut waiting = vec![root];
     while let Some(group) = waiting.pop() {
@@ -47,7 +49,7 @@ fn maps_of(
     group: &FullName,
     own: &FullName,
     variable: &Variable,
-    known: &HashMap<FullName, &[Dimension]>,
+    known: &HashMap<&FullName, &[Dimension]>,
 ) -> Vec<FullName> {
     let mut found = Vec::new();
     let mut seen: HashSet<FullName> = HashSet::new();
@@ -72,7 +74,7 @@ fn maps_of(
 fn nearest<'a>(
     group: &FullName,
     word: &str,
-    known: &HashMap<FullName, &'a [Dimension]>,
+    known: &HashMap<&FullName, &'a [Dimension]>,
 ) -> Option<(FullName, &'a [Dimension])> {
     if word.starts_with('/') {
         let name = FullName::new(word);

@@ -11,25 +11,28 @@ use super::{
 };
 
 /// What netCDF-C keeps for itself (its list of reserved names), whatever object it is on.
-const HIDDEN: [&str; 17] = [
-    "CLASS",
-    "DIMENSION_LIST",
-    "NAME",
-    "REFERENCE_LIST",
-    "_ARRAY_DIMENSIONS",
-    "_Codecs",
-    "_Format",
-    "_IsNetcdf4",
-    "_NCProperties",
-    "_Netcdf4Coordinates",
-    "_Netcdf4Dimid",
-    "_SuperblockVersion",
-    "_nc3_strict",
-    "_nczarr_array",
-    "_nczarr_attr",
-    "_nczarr_group",
-    "_nczarr_superblock",
-];
+fn is_hidden(name: &str) -> bool {
+    matches!(
+        name,
+        "CLASS"
+            | "DIMENSION_LIST"
+            | "NAME"
+            | "REFERENCE_LIST"
+            | "_ARRAY_DIMENSIONS"
+            | "_Codecs"
+            | "_Format"
+            | "_IsNetcdf4"
+            | "_NCProperties"
+            | "_Netcdf4Coordinates"
+            | "_Netcdf4Dimid"
+            | "_SuperblockVersion"
+            | "_nc3_strict"
+            | "_nczarr_array"
+            | "_nczarr_attr"
+            | "_nczarr_group"
+            | "_nczarr_superblock"
+    )
+}
 
 /// The attributes of one object; those that have no counterpart in the model are left out, with a
 /// warning in the log, as netCDF-C leaves them out.
@@ -43,7 +46,7 @@ pub(super) fn attributes(
     heaps: &Heaps,
 ) -> Result<Attributes> {
     let mut all = Vec::new();
-    for one in raw.iter().filter(|a| !HIDDEN.contains(&a.name.as_str())) {
+    for one in raw.iter().filter(|a| !is_hidden(&a.name)) {
         match attribute(one, types, place, heaps) {
             Ok(attribute) => all.push(attribute),
             Err(e) if matches!(e.kind(), ErrorKind::Storage | ErrorKind::TimedOut | ErrorKind::Changed) => {
@@ -81,7 +84,14 @@ fn attribute(
     if matches!(element, Datatype::Reference { .. }) || is_list_of_references(element) {
         return Err(Error::unsupported("references are not shown as attributes"));
     }
-    let hint = if place.hint.is_empty() { name.to_owned() } else { format!("{}_{name}", place.hint) };
+    let hint = if matches!(element, Datatype::FixedPoint { .. } | Datatype::Float(_)) {
+        // Numbers need no name for their type.
+        String::new()
+    } else if place.hint.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{}_{name}", place.hint)
+    };
     let place = Place { group: place.group, hint: &hint };
     let (data_type, _) = types.of(&raw.datatype, raw.committed, place)?;
     let len = raw.dataspace.element_count().saturating_mul(per_element);

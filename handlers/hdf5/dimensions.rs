@@ -76,10 +76,10 @@ impl Dimensions {
         found
     }
 
-    /// The dimensions declared in `group`, by id.
-    pub(super) fn of_group(&self, group: usize) -> Vec<&Shared> {
-        let mut own: Vec<&Shared> = self.by_group[group].iter().map(|&d| &self.all[d]).collect();
-        own.sort_by_key(|d| d.id);
+    /// The dimensions declared in `group`, by id, as indices into [`Dimensions::all`].
+    pub(super) fn of_group(&self, group: usize) -> Vec<usize> {
+        let mut own = self.by_group[group].clone();
+        own.sort_by_key(|&d| self.all[d].id);
         own
     }
 
@@ -278,7 +278,7 @@ fn attached_scales(dataset: &DatasetDraft, heaps: &Heaps) -> Option<Vec<Option<u
         .data
         .chunks_exact(size.max(1))
         .take(rank)
-        .map(|element| heaps.references(element, one).ok().and_then(|all| all.last().copied()))
+        .map(|element| heaps.last_reference(element, one))
         .collect();
     (scales.len() == rank && scales.first().is_some_and(Option::is_some)).then_some(scales)
 }

@@ -386,9 +386,10 @@ impl Elements for StoredElements {
 }
 
 impl Heaps {
-    /// The object addresses in a stored variable-length list of references of `size` bytes each.
-    pub(super) fn references(&self, element: &[u8], size: usize) -> Result<Vec<u64>> {
-        let (count, bytes) = heap_value(element, Some(self))?;
-        Ok(bytes.chunks_exact(size.max(1)).take(count).map(little_endian).collect())
+    /// The last object address in a stored variable-length list of references of `size` bytes each.
+    pub(super) fn last_reference(&self, element: &[u8], size: usize) -> Option<u64> {
+        let (count, bytes) = heap_value(element, Some(self)).ok()?;
+        let last = count.min(bytes.len() / size.max(1)).checked_sub(1)?;
+        bytes.chunks_exact(size.max(1)).nth(last).map(little_endian)
     }
 }

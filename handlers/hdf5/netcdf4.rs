@@ -34,12 +34,14 @@ pub(super) type ValuesByName = HashMap<FullName, Values>;
 
 /// Reads all metadata of `file`. Blocks on storage.
 pub(super) fn read(file: &File, object: &Arc<Object>) -> Result<(Dataset, ValuesByName)> {
-    let tree = Tree::read(file)?;
+    let mut tree = Tree::read(file)?;
+    let heaps = Heaps { file: file.clone(), paths: Arc::new(std::mem::take(&mut tree.paths)) };
     let types = Types::collect(&tree);
-    let heaps = Heaps { file: file.clone(), paths: Arc::new(tree.paths.clone()) };
     let dimensions = Dimensions::resolve(&tree, &heaps);
-    let mut build =
-        Build { tree: &tree, dimensions: &dimensions, heaps, object, types, values: HashMap::new() };
+    let count = tree.groups.iter().map(|g| g.datasets.len()).sum();
+    let values = HashMap::with_capacity(count);
+    let shown = dimensions.all.iter().map(|d| dimension(&tree, d)).collect();
+    let mut build = Build { tree: &tree, dimensions: &dimensions, shown, heaps, object, types, values };
     let mut groups = Vec::with_capacity(tree.groups.len());
     for at in 0..tree.groups.len() {
         groups.push(Some(build.group(at)?));
@@ -61,6 +63,8 @@ pub(super) fn read(file: &File, object: &Arc<Object>) -> Result<(Dataset, Values
 struct Build<'a> {
     tree: &'a Tree,
     dimensions: &'a Dimensions,
+    /// [`Dimensions::all`] as the model has them.
+    shown: Vec<Dimension>,
     heaps: Heaps,
     object: &'a Arc<Object>,
     types: Types<'a>,
@@ -71,7 +75,7 @@ impl Build<'_> {
     fn group(&mut self, at: usize) -> Result<Group> {
         let draft = &self.tree.groups[at];
         let mut group = Group::new(draft.name.clone());
-        group.dimensions = self.dimensions.of_group(at).into_iter().map(|d| self.dimension(d)).collect();
+        group.dimensions = self.dimensions.of_group(at).into_iter().map(|d| self.shown[d].clone()).collect();
         let place = Place { group: &draft.name, hint: "" };
         group.attributes = attributes(&draft.attributes, &mut self.types, place, &self.heaps)?;
         for (dataset, axes) in draft.datasets.iter().zip(&self.dimensions.axes[at]) {
@@ -87,7 +91,7 @@ impl Build<'_> {
                 tracing::warn!(variable = %full, "a second dataset of the same name is left out");
                 continue;
             }
-            if let Some(variable) = self.variable(&draft.name, name, dataset, axes)? {
+            if let Some(variable) = self.variable(&draft.name, name, full, dataset, axes)? {
                 group.variables.push(variable);
             }
         }
@@ -95,20 +99,15 @@ impl Build<'_> {
         Ok(group)
     }
 
-    fn dimension(&self, shared: &Shared) -> Dimension {
-        let name = self.tree.groups[shared.group].name.join(&shared.name);
-        Dimension { name: Some(name), size: shared.size, unlimited: shared.unlimited }
-    }
-
     /// `None`: the model has no type for it.
     fn variable(
         &mut self,
         group: &FullName,
         name: &str,
+        full: FullName,
         dataset: &DatasetDraft,
         axes: &Axes,
     ) -> Result<Option<Variable>> {
-        let full = group.join(name);
         let info = &dataset.info;
         let place = Place { group, hint: name };
         let (data_type, inner) = match self.types.of(&info.datatype, info.committed, place) {
@@ -119,14 +118,14 @@ impl Build<'_> {
             }
             Err(e) => return Err(e.within(&full)),
         };
-        let mut dimensions = Vec::new();
+        let mut dimensions = Vec::with_capacity(info.dataspace.dims().len());
         let mut short = false;
         for (axis, &size) in info.dataspace.dims().iter().enumerate() {
-            let shared = axes.shared.get(axis).copied().flatten().and_then(|d| self.dimensions.all.get(d));
+            let shared = axes.shared.get(axis).copied().flatten().and_then(|d| self.shown.get(d));
             match shared {
                 Some(d) if d.size == size || d.unlimited && d.size > size => {
                     short |= d.size > size;
-                    dimensions.push(self.dimension(d));
+                    dimensions.push(d.clone());
                 }
                 _ => dimensions.push(Dimension::anonymous(size)),
             }
@@ -161,4 +160,9 @@ impl Build<'_> {
         });
         Values { array: array.map_err(|e| e.within(full)), padding }
     }
+}
+
+fn dimension(tree: &Tree, shared: &Shared) -> Dimension {
+    let name = tree.groups[shared.group].name.join(&shared.name);
+    Dimension { name: Some(name), size: shared.size, unlimited: shared.unlimited }
 }

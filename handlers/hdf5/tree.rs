@@ -137,8 +137,12 @@ impl Walk<'_> {
     fn read_group(&mut self, at: usize) -> Result<()> {
         let (address, group) = (self.groups[at].address, self.groups[at].name.clone());
         self.groups[at].attributes = self.file.attributes(address)?;
-        let mut names = HashSet::new();
-        for link in self.file.links(address)? {
+        let links = self.file.links(address)?;
+        let mut names = HashSet::with_capacity(links.len());
+        self.paths.reserve(links.len());
+        self.datasets.reserve(links.len());
+        self.hard.reserve(links.len());
+        for link in links {
             let name: Arc<str> = link.name.into();
             if name.is_empty() || name.contains('/') || !names.insert(Arc::clone(&name)) {
                 tracing::warn!(%group, name = &*name, "a link is left out: its name cannot be part of a path");

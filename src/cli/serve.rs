@@ -165,7 +165,8 @@ async fn first_dataset(catalog: &Catalog) -> Option<DatasetName> {
     let mut waiting = std::collections::VecDeque::from([DatasetName::top()]);
     for _ in 0..FOLDERS_SEEN {
         let folder = waiting.pop_front()?;
-        let Ok(listing) = catalog.list(&folder).await else { continue };
+        // Bare: nobody has asked for what the datasets are about, and finding out opens all of them.
+        let Ok(listing) = catalog.list_bare(&folder).await else { continue };
         if let Some(entry) = listing.datasets.first() {
             return Some(folder.join(&entry.name));
         }

@@ -44,6 +44,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(super) fn new(data: &'a [u8], sizes: Sizes, place: Place) -> Self {
         Self { rest: data, len: data.len(), sizes, place }
     }
@@ -52,11 +53,13 @@ impl<'a> Cursor<'a> {
         self.sizes
     }
 
+    #[inline]
     pub(super) fn remaining(&self) -> usize {
         self.rest.len()
     }
 
     /// Bytes consumed so far.
+    #[inline]
     pub(super) fn position(&self) -> usize {
         self.len - self.rest.len()
     }
@@ -65,6 +68,7 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
+    #[inline]
     pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let (head, tail) = self.rest.split_at_checked(n).ok_or_else(|| {
             self.place.corrupt(format_args!("{n} bytes are needed where {} are left", self.rest.len()))
@@ -73,6 +77,7 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
+    #[inline]
     pub(super) fn skip(&mut self, n: usize) -> Result<()> {
         self.take(n).map(|_| ())
     }
@@ -87,6 +92,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number of `n` bytes, at most 8.
+    #[inline]
     pub(super) fn uint(&mut self, n: usize) -> Result<u64> {
         debug_assert!(n <= 8, "callers pass widths of at most 8 bytes");
         if n == 8 {
@@ -95,22 +101,27 @@ impl<'a> Cursor<'a> {
         Ok(self.take(n)?.iter().rev().fold(0, |value, &byte| (value << 8) | u64::from(byte)))
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(super) fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let Some((array, tail)) = self.rest.split_first_chunk() else {
             return Err(self.take(N).err().unwrap_or_else(|| self.place.corrupt("it is too short")));
@@ -120,6 +131,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length (`size_of_lengths` bytes).
+    #[inline]
     pub(super) fn length(&mut self) -> Result<u64> {
         self.uint(self.sizes.lengths)
     }
@@ -131,6 +143,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An address (`size_of_offsets` bytes); all ones means "none".
+    #[inline]
     pub(super) fn address(&mut self) -> Result<Option<u64>> {
         let n = self.sizes.offsets;
         Ok(Some(self.uint(n)?).filter(|&value| value != all_ones(n)))
@@ -186,7 +199,9 @@ pub(super) fn all_ones(n: usize) -> u64 {
 /// Text up to the first NUL; what is not UTF-8 is replaced.
 pub(super) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+    let text = bytes.get(..end).unwrap_or_default();
+    // Nearly all text is sound, and seeing that takes less than looking for what to replace.
+    str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into_owned(), str::to_owned)
 }
 
 /// Bytes that a number up to `limit` takes in the format's variable-width fields.

@@ -96,7 +96,8 @@ enum Place {
 }
 
 fn push_escaped(out: &mut String, text: &str, place: Place) {
-    if !text.bytes().any(may_need_replacing) {
+    // All bytes are looked at, several at once: most texts need nothing and are read to their end anyway.
+    if !text.bytes().fold(false, |found, byte| found | may_need_replacing(byte)) {
         out.push_str(text);
         return;
     }
@@ -111,7 +112,7 @@ fn push_escaped(out: &mut String, text: &str, place: Place) {
 /// Whether [`replacement`] may have something for a character that begins with this byte: most texts have none.
 fn may_need_replacing(byte: u8) -> bool {
     // U+FFFE and U+FFFF begin with EF.
-    byte < b' ' || matches!(byte, b'&' | b'<' | b'>' | b'"' | 0xef)
+    (byte < b' ') | matches!(byte, b'&' | b'<' | b'>' | b'"' | 0xef)
 }
 
 /// Text for inside an attribute's quotes.
