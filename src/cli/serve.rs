@@ -96,7 +96,9 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
     // Before the greeting: whoever reads it may send a signal.
     let mut signals = Signals::new()?;
     let hangup = signal(SignalKind::hangup())?;
+    let access = log::access(&config.log);
     let server = Server::bind(config, catalog).await?;
+    server.log_to(access);
     let address = server.address();
     let control = server.control();
     let (asked, reloads) = mpsc::channel(1);

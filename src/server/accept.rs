@@ -120,10 +120,10 @@ async fn serve(
     let service = tower::service_fn(move |request| {
         let (shared, connection) = (Arc::clone(&shared), connection.clone());
         async move {
-            let metrics = Arc::clone(&shared.metrics);
+            let log = (Arc::clone(&shared.metrics), shared.access.get().copied());
             let answer =
                 |request, id: Arc<str>| async move { handle(&shared, &connection, request, &id).await };
-            Ok::<_, Infallible>(traced(peer.ip(), metrics, request, answer).await)
+            Ok::<_, Infallible>(traced(peer.ip(), log, request, answer).await)
         }
     });
     let serving = http1::Builder::new()

@@ -19,7 +19,11 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::{metrics::Metrics, respond::Body};
+use super::{
+    access::{AccessLog, Fields},
+    metrics::Metrics,
+    respond::Body,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -45,7 +49,7 @@ fn id_of(headers: &HeaderMap) -> Arc<str> {
 /// has ended, which is counted too. A panic is a 500; the process and other requests go on (promise R1).
 pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
     client: IpAddr,
-    metrics: Arc<Metrics>,
+    (metrics, access): (Arc<Metrics>, Option<AccessLog>),
     request: Request<B>,
     answer: impl FnOnce(Request<B>, Arc<str>) -> F,
 ) -> Response<Logged> {
@@ -53,6 +57,7 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
     let mut line = Line {
         id: Arc::clone(&id),
         metrics,
+        access,
         client,
         method: request.method().clone(),
         uri: request.uri().clone(),
@@ -63,14 +68,12 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
         outcome: "cancelled",
     };
     let answered = async { answer(request, Arc::clone(&id)).await };
-    let mut response = match AssertUnwindSafe(answered).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            line.metrics.panicked();
-            tracing::error!(id = %id, "a request panicked");
-            defect(&id)
-        }
-    };
+    let answered = AssertUnwindSafe(answered).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        line.metrics.panicked();
+        tracing::error!(id = %id, "a request panicked");
+        defect(&id)
+    });
     line.status = Some(response.status());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -100,6 +103,7 @@ fn defect(id: &str) -> Response<Body> {
 struct Line {
     id: Arc<str>,
     metrics: Arc<Metrics>,
+    access: Option<AccessLog>,
     client: IpAddr,
     method: Method,
     uri: Uri,
@@ -114,18 +118,37 @@ struct Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.metrics.answered(self.status, self.outcome, self.bytes);
-        tracing::info!(
-            target: "thalweg::access",
-            id = %self.id,
-            client = %self.client,
-            status = self.status.map(|s| s.as_u16()),
-            bytes = self.bytes,
-            ms = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-            outcome = self.outcome,
-            "{}",
-            Described { method: &self.method, uri: &self.uri },
-        );
+        if !tracing::enabled!(target: "thalweg::access", tracing::Level::INFO) {
+            return;
+        }
+        let fields = Fields {
+            request: &Described { method: &self.method, uri: &self.uri },
+            id: &self.id,
+            client: self.client,
+            status: self.status.map(|s| s.as_u16()),
+            bytes: self.bytes,
+            ms: u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+            outcome: self.outcome,
+        };
+        if !self.access.is_some_and(|access| access.write(&fields)) {
+            trace(&fields);
+        }
     }
+}
+
+/// Says it as everything else is said.
+pub(super) fn trace(fields: &Fields<'_>) {
+    tracing::info!(
+        target: "thalweg::access",
+        id = %fields.id,
+        client = %fields.client,
+        status = fields.status,
+        bytes = fields.bytes,
+        ms = fields.ms,
+        outcome = fields.outcome,
+        "{}",
+        fields.request,
+    );
 }
 
 /// A request as the log shows it.
@@ -216,7 +239,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let client = IpAddr::from([127, 0, 0, 1]);
         let request = Request::builder().header("x-request-id", "abc-1").body(()).unwrap();
-        let response = traced(client, Arc::clone(&metrics), request, panicking).await;
+        let response = traced(client, (Arc::clone(&metrics), None), request, panicking).await;
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["x-request-id"], "abc-1");
         let text = response.into_body().collect().await.unwrap().to_bytes();

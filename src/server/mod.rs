@@ -4,6 +4,7 @@
 //! of `protocols`; what data there is, of `catalog`.
 
 mod accept;
+mod access;
 mod answers;
 mod compress;
 mod conditions;
@@ -22,13 +23,17 @@ mod routes;
 mod stall;
 mod summaries;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use cdm::{Error, Result};
 use tokio::{net::TcpListener, sync::watch};
 
 pub use self::{
+    access::AccessLog,
     control::Control,
     routes::{Candidate, CatalogFormat, Fixed, Response, Route, route},
 };
@@ -51,6 +56,8 @@ struct Shared {
     live: ArcSwap<Live>,
     local: SocketAddr,
     metrics: Arc<Metrics>,
+    /// Where requests are logged, when not by `tracing`.
+    access: OnceLock<AccessLog>,
     /// Whether metrics are on the port of everything else.
     shows_metrics: bool,
     /// Where the server is in its life.
@@ -81,8 +88,15 @@ impl Server {
         let live = ArcSwap::from_pointee(Live::new(config, catalog, None));
         let phase = watch::Sender::new(Phase::Running);
         let shows_metrics = metrics.is_none();
-        let shared = Shared { live, local, metrics: Arc::new(Metrics::new()), shows_metrics, phase };
+        let (metrics_kept, access) = (Arc::new(Metrics::new()), OnceLock::new());
+        let shared = Shared { live, local, metrics: metrics_kept, access, shows_metrics, phase };
         Ok(Self { listener, metrics, shared: Arc::new(shared) })
+    }
+
+    /// Writes the lines of the access log to `log` from now on, as far as `tracing` is to show them.
+    pub fn log_to(&self, log: AccessLog) {
+        // The first one stays.
+        let _ = self.shared.access.set(log);
     }
 
     /// Exchanges the configuration while the server runs.

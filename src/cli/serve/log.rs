@@ -5,7 +5,10 @@ use std::{fmt, io, sync::Arc};
 use tracing_subscriber::EnvFilter;
 
 use super::super::Failure;
-use crate::config::{LogFormat, LogSettings};
+use crate::{
+    config::{LogFormat, LogSettings},
+    server::AccessLog,
+};
 
 /// Sets what is logged from now on.
 #[derive(Clone)]
@@ -38,6 +41,15 @@ impl io::Write for Descriptor {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Where lines about requests go: to the same place, in the same form.
+pub(super) fn access(settings: &LogSettings) -> AccessLog {
+    let write = |line: &[u8]| {
+        // Whoever closed the log wants none.
+        let _ = io::Write::write_all(&mut Descriptor, line);
+    };
+    AccessLog { format: settings.format, write }
 }
 
 /// Starts the log of this process.
