@@ -229,15 +229,17 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::open`].
     pub async fn open_found(&self, name: &DatasetName, found: Status) -> Result<Arc<dyn Source>> {
-        // A file that is no document is made of nothing else.
-        let is_file = found.size.is_some()
-            && self.definitions.get(name).is_none()
-            && !defined::is_document(name.as_str());
+        let is_file = self.is_file(name, &found);
         if is_file && let Some(source) = self.open.get(&self.key(name, &found)).await {
             return Ok(source);
         }
         // Boxed, so that what most requests do stays small.
         Box::pin(self.open_anew(name, found, is_file)).await
+    }
+
+    /// Whether a dataset is a file and made of nothing else, as no document is.
+    pub(crate) fn is_file(&self, name: &DatasetName, found: &Status) -> bool {
+        found.size.is_some() && self.definitions.get(name).is_none() && !defined::is_document(name.as_str())
     }
 
     async fn open_anew(&self, name: &DatasetName, found: Status, is_file: bool) -> Result<Arc<dyn Source>> {

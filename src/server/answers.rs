@@ -4,10 +4,13 @@
 //! open Source, which never changes, or one state of a folder. The second is found out anew for every request,
 //! so an answer about what is no longer there is never given: a changed file is another Source. What depends on
 //! anything else (errors, pages of datasets, what is newest) is not kept. A configuration begins with none.
+//!
+//! A Source that is a file is found by looks ([`Way`]): a next request looks again, and where it finds the same,
+//! the same Source is at the end of the way, which need not be gone.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use bytes::Bytes;
@@ -20,7 +23,10 @@ use super::{
     compress,
     respond::{Asked, Body, empty, respond},
 };
-use crate::protocols::{ByteStream, Reply};
+use crate::{
+    catalog::{DatasetName, Status},
+    protocols::{ByteStream, Reply},
+};
 
 /// Bytes of all kept answers together.
 const MOST: usize = 32 << 20;
@@ -91,10 +97,23 @@ impl PartialEq for About {
     }
 }
 
+/// How a request led to the file that its answer is about.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// What was not there: an answer about it would have been meant.
+    pub(super) missing: Vec<DatasetName>,
+    pub(super) file: DatasetName,
+    pub(super) found: Status,
+    /// As [`Answers::turn`] was before the file was opened.
+    pub(super) turn: u64,
+}
+
 /// One finished answer.
 #[derive(Debug)]
 pub(super) struct Kept {
     about: About,
+    /// When looks alone may lead to it again.
+    way: Option<Way>,
     /// As the front end made it.
     headers: HeaderMap,
     identity: Option<String>,
@@ -118,6 +137,7 @@ impl Kept {
         let Reply { headers: made, identity, compressible, .. } = reply;
         let mut kept = Self {
             about,
+            way: None,
             headers: made,
             identity,
             compressible,
@@ -161,6 +181,10 @@ impl Kept {
         Ok(response)
     }
 
+    pub(super) fn way(&self) -> Option<&Way> {
+        self.way.as_ref()
+    }
+
     fn len(&self, key: &[u8]) -> usize {
         let encoded = if self.sent.as_ptr() == self.body.as_ptr() { 0 } else { self.sent.len() };
         OVERHEAD + key.len() + self.body.len() + encoded
@@ -184,6 +208,7 @@ struct Ages {
     old: All,
     /// Bytes of the young.
     len: usize,
+    turn: u64,
 }
 
 impl Default for Answers {
@@ -195,24 +220,48 @@ impl Default for Answers {
 impl Answers {
     /// The answer to requests with this key about `about`.
     pub(super) fn get(&self, key: &[u8], about: &About) -> Option<Arc<Kept>> {
-        let mut ages = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.find(key, |kept| kept.about == *about)
+    }
+
+    /// The answer to requests with this key that a [`Way`] led to.
+    pub(super) fn by_way(&self, key: &[u8]) -> Option<Arc<Kept>> {
+        self.find(key, |kept| kept.way.is_some())
+    }
+
+    fn find(&self, key: &[u8], is_wanted: impl Fn(&Kept) -> bool) -> Option<Arc<Kept>> {
+        let mut ages = self.ages();
         if let Some(found) = ages.young.get(key) {
-            return (found.about == *about).then(|| Arc::clone(found));
+            return is_wanted(found).then(|| Arc::clone(found));
         }
-        let (key, found) = ages.old.remove_entry(key)?;
-        if found.about != *about {
+        if !ages.old.get(key).is_some_and(|found| is_wanted(found)) {
             return None;
         }
+        let (key, found) = ages.old.remove_entry(key)?;
         self.add(&mut ages, key, Arc::clone(&found));
         Some(found)
     }
 
-    /// Keeps `reply`, which is about `about` and answers requests with this key, if it is one that may be, of
-    /// at most `largest` bytes. What cannot be kept is given back, ready to be sent.
+    /// Changes when all is [forgotten](Answers::forget).
+    pub(super) fn turn(&self) -> u64 {
+        self.ages().turn
+    }
+
+    /// A file was found to be another though it looked the same: what looks led to is not to be relied on.
+    pub(super) fn forget(&self) {
+        let mut ages = self.ages();
+        *ages = Ages { turn: ages.turn + 1, ..Ages::default() };
+    }
+
+    fn ages(&self) -> MutexGuard<'_, Ages> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps `reply`, which is about `about`, found by `way`, and answers requests with this key, if it is one that
+    /// may be, of at most `largest` bytes. What cannot be kept is given back, ready to be sent.
     pub(super) async fn keep(
         &self,
         key: Vec<u8>,
-        about: About,
+        (about, way): (About, Option<Way>),
         mut reply: Reply,
         version: Option<&Version>,
         (headers, largest): (&HeaderMap, u64),
@@ -230,8 +279,12 @@ impl Answers {
             }
         };
         reply.body = Box::pin(stream::empty());
-        let kept = Arc::new(Kept::new(about, reply, body, version, headers).await?);
-        let mut ages = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = Kept::new(about, reply, body, version, headers).await?;
+        let mut ages = self.ages();
+        // What looks found must be the version that the answer is of, and still be trusted.
+        let is_same = |way: &Way| version == Some(&way.found.version) && way.turn == ages.turn;
+        kept.way = way.filter(is_same);
+        let kept = Arc::new(kept);
         self.add(&mut ages, key, Arc::clone(&kept));
         Ok(Ok(kept))
     }

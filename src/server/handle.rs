@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use self::kept::Listed;
 use super::{
     Phase, Shared,
-    answers::{About, LARGEST_DATA, LARGEST_TEXT},
+    answers::{About, LARGEST_DATA, LARGEST_TEXT, Way},
     error,
     error::Audience,
     files,
@@ -168,6 +168,12 @@ impl Call<'_> {
         if self.method == Method::OPTIONS {
             return Self::options();
         }
+        if self.port == Port::All
+            && let Some(kept) = self.kept_by_way().await
+            && let Ok(response) = kept.answer(self.asked()).await
+        {
+            return response;
+        }
         // What is asked for most is small; the rest is boxed, so that it does not make every request large.
         let outcome = match route(self.path) {
             Ok(Route::Fixed(Fixed::Metrics)) => Box::pin(self.metrics()).await,
@@ -310,7 +316,7 @@ impl Call<'_> {
             }
         };
         let version = Version { identity: listing.identity().into(), modified: None };
-        self.keep(about, reply, Some(&version), LARGEST_TEXT).await
+        self.keep((about, None), reply, Some(&version), LARGEST_TEXT).await
     }
 
     /// THREDDS' address of one dataset: a catalog with nothing else, or its page. A folder is its listing.
@@ -372,16 +378,17 @@ impl Call<'_> {
     }
 
     async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {
-        for candidate in candidates {
+        for (at, candidate) in candidates.iter().enumerate() {
             match self.live.catalog.stat(&candidate.dataset).await {
                 Ok(found) => {
+                    let way = self.way(candidates, at, &found);
                     let opened = self.live.catalog.open_found(&candidate.dataset, found).await;
                     if let Ok(source) = &opened
                         && let Some(kept) = self.kept(&About::source(source))
                     {
                         return kept.answer(self.asked()).await;
                     }
-                    return Ok(Box::pin(self.respond_dataset(mount, candidate, opened)).await);
+                    return Ok(Box::pin(self.respond_dataset(mount, candidate, opened, way)).await);
                 }
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
@@ -404,13 +411,14 @@ impl Call<'_> {
         mount: &str,
         candidate: &Candidate,
         mut opened: Result<Arc<dyn Source>>,
+        mut way: Option<Way>,
     ) -> HttpResponse<Body> {
         let base_url = self.base_url(mount, &candidate.dataset);
         let request = self.front_request(&candidate.dataset, &base_url);
         let mut retried = false;
         loop {
             let error = match opened {
-                Ok(source) => match self.try_dataset(candidate, &request, source).await {
+                Ok(source) => match self.try_dataset(candidate, &request, source, way.take()).await {
                     Ok(response) if response.status() != StatusCode::CONFLICT || retried => return response,
                     Ok(_) => Error::new(ErrorKind::Changed, "the dataset changed"),
                     Err(e) => e,
@@ -420,6 +428,7 @@ impl Call<'_> {
             // It was replaced while it was read: once more with the new one (then 409).
             if error.kind() == ErrorKind::Changed && !retried {
                 self.live.catalog.forget(&candidate.dataset).await;
+                self.live.answers.forget();
                 opened = self.live.catalog.open(&candidate.dataset).await;
                 retried = true;
                 continue;
@@ -434,6 +443,7 @@ impl Call<'_> {
         candidate: &Candidate,
         request: &protocols::Request<'_>,
         source: Arc<dyn Source>,
+        way: Option<Way>,
     ) -> Result<HttpResponse<Body>> {
         let version = source.version().cloned();
         let about = About::source(&source);
@@ -486,7 +496,7 @@ impl Call<'_> {
             return respond(reply, self.asked(), version.as_ref(), None).await;
         }
         let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };
-        self.keep(about, reply, version.as_ref(), largest).await
+        self.keep((about, way), reply, version.as_ref(), largest).await
     }
 
     /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.

@@ -1,8 +1,13 @@
 //! What is kept, for whom, and how much of it.
 
 use cdm::{Error, FullName, Group, testing::MemorySource};
+use handlers::{
+    Registry,
+    chunked::{Engine, EngineOptions},
+};
 
 use super::*;
+use crate::catalog::Catalog;
 
 fn version() -> Version {
     Version { identity: "v1".into(), modified: None }
@@ -30,7 +35,11 @@ fn folder(number: u64) -> About {
 async fn keep(answers: &Answers, key: &str, about: About, reply: Reply) -> bool {
     let none = HeaderMap::new();
     let version = version();
-    answers.keep(key.into(), about, reply, Some(&version), (&none, LARGEST_TEXT)).await.unwrap().is_ok()
+    answers
+        .keep(key.into(), (about, None), reply, Some(&version), (&none, LARGEST_TEXT))
+        .await
+        .unwrap()
+        .is_ok()
 }
 
 #[tokio::test]
@@ -78,6 +87,33 @@ async fn an_answer_is_for_what_it_is_about() {
 }
 
 #[tokio::test]
+async fn ways_lead_to_the_version_that_they_found() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.nc"), b"x").unwrap();
+    let registry = Registry::new(Arc::new(Engine::new(EngineOptions::default())));
+    let catalog = Catalog::new(&[dir.path().to_path_buf()], 1, registry).unwrap();
+    let file = DatasetName::new("a.nc").unwrap();
+    let found = catalog.stat(&file).await.unwrap();
+    let (answers, none) = (Answers::default(), HeaderMap::new());
+    let way = || Way { missing: Vec::new(), file: file.clone(), found: found.clone(), turn: answers.turn() };
+    let keep = async |way: Option<Way>, version: &Version| {
+        let about = (folder(0), way);
+        answers.keep(b"k".to_vec(), about, of(1), Some(version), (&none, 10)).await.unwrap().unwrap();
+        assert!(answers.get(b"k", &folder(0)).is_some());
+        answers.by_way(b"k").is_some()
+    };
+    assert!(keep(Some(way()), &found.version).await);
+    assert!(!keep(None, &found.version).await);
+    assert!(!keep(Some(way()), &version()).await, "opened, it was another");
+    let before = way();
+    assert!(keep(Some(way()), &found.version).await);
+    answers.forget();
+    assert!(answers.get(b"k", &folder(0)).is_none() && answers.by_way(b"k").is_none());
+    assert!(!keep(Some(before), &found.version).await, "opened before");
+    assert!(keep(Some(way()), &found.version).await);
+}
+
+#[tokio::test]
 async fn only_what_is_determined_is_kept() {
     let answers = Answers::default();
     let version = version();
@@ -94,10 +130,11 @@ async fn only_what_is_determined_is_kept() {
         vary("*"),
         of(11),
     ] {
-        let outcome = answers.keep(b"k".to_vec(), folder(0), refused, Some(&version), (&none, 10)).await;
+        let outcome =
+            answers.keep(b"k".to_vec(), (folder(0), None), refused, Some(&version), (&none, 10)).await;
         assert!(outcome.unwrap().is_err());
     }
-    let unversioned = answers.keep(b"k".to_vec(), folder(0), of(1), None, (&none, 10)).await;
+    let unversioned = answers.keep(b"k".to_vec(), (folder(0), None), of(1), None, (&none, 10)).await;
     assert!(unversioned.unwrap().is_err());
     assert!(keep(&answers, "k", folder(0), vary("accept, User-Agent")).await);
 }
@@ -114,7 +151,7 @@ async fn a_body_that_fails_is_sent_as_far_as_it_goes() {
         [(parts(), "Some(2) None Some(1)"), (short(), "Some(2)"), (long(), "Some(2) Some(3)")]
     {
         let outcome = answers
-            .keep(b"k".to_vec(), folder(0), reply(body, 3), Some(&version), (&none, 10))
+            .keep(b"k".to_vec(), (folder(0), None), reply(body, 3), Some(&version), (&none, 10))
             .await
             .unwrap();
         let items: Vec<_> = outcome.unwrap_err().body.collect().await;

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use cdm::{Result, Version};
+use cdm::{ErrorKind, Result, Version};
 use http::Response as HttpResponse;
 
 use super::{Body, Call, respond};
 use crate::{
-    catalog::{DatasetName, Listing},
+    catalog::{DatasetName, Listing, Status},
     protocols::Reply,
-    server::answers::{About, Kept, is_whole, key},
+    server::{
+        answers::{About, Kept, Way, is_whole, key},
+        routes::Candidate,
+    },
 };
 
 /// What is to be said of a folder.
@@ -28,10 +31,39 @@ impl Call<'_> {
         Some(kept)
     }
 
+    /// The way to the file that is the candidate at `at`, where looks `found` it just now.
+    pub(super) fn way(&self, candidates: &[Candidate], at: usize, found: &Status) -> Option<Way> {
+        let (chosen, before) = candidates.get(..=at)?.split_last()?;
+        self.live.catalog.is_file(&chosen.dataset, found).then(|| Way {
+            missing: before.iter().map(|candidate| candidate.dataset.clone()).collect(),
+            file: chosen.dataset.clone(),
+            found: found.clone(),
+            turn: self.live.answers.turn(),
+        })
+    }
+
+    /// The answer that was given before to a request that says the same, if looks find what they found then.
+    pub(super) async fn kept_by_way(&self) -> Option<Arc<Kept>> {
+        let kept = self.live.answers.by_way(&self.key())?;
+        let Way { missing, file, found, .. } = kept.way()?;
+        let catalog = &self.live.catalog;
+        for name in missing {
+            if catalog.stat(name).await.is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+                continue;
+            }
+            return None;
+        }
+        if catalog.stat(file).await.ok()? != *found {
+            return None;
+        }
+        self.shared.metrics.kept();
+        Some(kept)
+    }
+
     /// Sends `reply`, and keeps it for who asks the same if it has at most `largest` bytes.
     pub(super) async fn keep(
         &self,
-        about: About,
+        about: (About, Option<Way>),
         reply: Reply,
         version: Option<&Version>,
         largest: u64,

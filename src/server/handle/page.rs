@@ -50,7 +50,7 @@ impl Call<'_> {
         let form = if form == pages::Form::Json { form } else { pages::Form::accepted(self.headers) };
         let reply = pages::folder(&listing, self.query, form, self.site())?;
         let version = Version { identity: listing.identity().into(), modified: None };
-        self.keep(about, reply, Some(&version), LARGEST_TEXT).await
+        self.keep((about, None), reply, Some(&version), LARGEST_TEXT).await
     }
 
     /// The dataset's page, which is about what DAP4 shows of it.
