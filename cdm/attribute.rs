@@ -156,3 +156,23 @@ impl<'a> IntoIterator for &'a Attributes {
         self.0.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_name_counts_in_the_place_of_the_first() {
+        // Fewer and more than are compared with each other; names come again before and after that.
+        for count in [2, FEW - 1, FEW, FEW + 1, 3 * FEW] {
+            let names = (0..count).chain([0, count - 1]);
+            let all: Attributes =
+                names.enumerate().map(|(i, n)| Attribute::text(format!("a{n}"), &i.to_string())).collect();
+            let found: Vec<_> = all.iter().map(|a| (a.name.to_string(), a.as_text().unwrap())).collect();
+            let mut wanted: Vec<_> = (0..count).map(|n| (format!("a{n}"), n.to_string().into())).collect();
+            wanted[0].1 = count.to_string().into();
+            wanted[count - 1].1 = (count + 1).to_string().into();
+            assert_eq!(found, wanted, "{count}");
+        }
+    }
+}
