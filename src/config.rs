@@ -159,7 +159,7 @@ impl Default for Limits {
             data_responses: 512,
             queue_timeout: Duration::from_secs(5),
             memory: 96 * MIB,
-            chunk_cache: 64 * MIB,
+            chunk_cache: 96 * MIB,
             open_datasets: 512,
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::from_secs(0),

@@ -65,7 +65,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 << 20,
+            cache_bytes: 96 << 20,
             budget_bytes: 96 << 20,
             band_bytes: 1 << 20,
             bands_in_flight: cores() * 3,
