@@ -48,6 +48,17 @@ impl Block {
         }
     }
 
+    /// The same block, which keeps `guard` until the last holder of its bytes drops them: what was counted for their
+    /// memory, say. A part of the bytes keeps it as all of them do.
+    #[must_use]
+    pub fn holding(self, guard: impl Send + 'static) -> Self {
+        let held = |bytes| Bytes::from_owner(Held { bytes, _guard: guard });
+        match self {
+            Self::Fixed(bytes) => Self::Fixed(held(bytes)),
+            Self::Varying { ends, bytes } => Self::Varying { ends, bytes: held(bytes) },
+        }
+    }
+
     /// Number of elements, given the size of one ([`crate::DataType::fixed_size`]; ignored when varying).
     pub fn element_count(&self, fixed_size: Option<u64>) -> u64 {
         match self {
@@ -69,5 +80,17 @@ impl Block {
             start = end;
             element
         })
+    }
+}
+
+/// Bytes and what goes with them.
+struct Held<G> {
+    bytes: Bytes,
+    _guard: G,
+}
+
+impl<G> AsRef<[u8]> for Held<G> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }

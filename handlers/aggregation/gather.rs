@@ -40,7 +40,7 @@ pub(super) async fn band(work: Work, shape: Vec<u64>, parts: Vec<Gathered>) -> R
     futures::future::try_join_all((0..readers).map(|_| Arc::clone(&band).reader())).await?;
     let canvas = band.canvas.lock().unwrap_or_else(PoisonError::into_inner).take();
     let canvas = canvas.ok_or_else(|| Error::internal("a band was finished twice"))?;
-    Ok(taken.hold(canvas.into_block()))
+    Ok(canvas.into_block().holding(taken))
 }
 
 struct Band {

@@ -3,9 +3,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use cdm::Block;
-
 /// Bands do not shrink below this, in bytes.
 const SMALLEST: u64 = 64 << 10;
 
@@ -52,30 +49,10 @@ impl Drop for Share {
     }
 }
 
-impl Share {
-    /// The block, whose bytes are counted until the last holder drops them.
-    pub(super) fn hold(self, block: Block) -> Block {
-        let held = |bytes| Bytes::from_owner(Held { bytes, _share: self });
-        match block {
-            Block::Fixed(bytes) => Block::Fixed(held(bytes)),
-            Block::Varying { ends, bytes } => Block::Varying { ends, bytes: held(bytes) },
-        }
-    }
-}
-
-struct Held {
-    bytes: Bytes,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use cdm::Block;
+
     use super::*;
 
     #[test]
@@ -87,7 +64,7 @@ mod tests {
             let size = TEST.for_next();
             sizes.push(size);
             let bytes = vec![7; usize::try_from(size).unwrap()];
-            blocks.push(TEST.take(size).hold(Block::Fixed(bytes.into())));
+            blocks.push(Block::Fixed(bytes.into()).holding(TEST.take(size)));
         }
         assert_eq!((sizes[0], sizes[39]), (128 << 10, SMALLEST));
         assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");

@@ -439,11 +439,6 @@ fn joined(read: std::result::Result<Result<Vec<Block>>, JoinError>) -> Result<Ve
     read.map_err(|e| Error::internal("reading failed").with_source(e))?
 }
 
-/// The block, with the permit inside its bytes.
-pub(super) fn hold(block: Block, permit: OwnedSemaphorePermit) -> Block {
-    with_owner(block, |bytes| Held { bytes, _permit: Some(permit), own: None })
-}
-
 /// The block, with its part of `permit` inside its bytes, counted in `own` for as long.
 fn hold_part(block: Block, permit: &mut OwnedSemaphorePermit, own: &Arc<AtomicU64>) -> Block {
     let bytes = block.byte_len() as u64;
@@ -451,32 +446,14 @@ fn hold_part(block: Block, permit: &mut OwnedSemaphorePermit, own: &Arc<AtomicU6
     // Blocks of what needed fewer permits than it has bytes share what there is.
     let part = permit.split(units.min(permit.num_permits()));
     own.fetch_add(bytes, Ordering::Relaxed);
-    with_owner(block, |inner| Held { bytes: inner, _permit: part, own: Some((Arc::clone(own), bytes)) })
+    block.holding((part, Own(Arc::clone(own), bytes)))
 }
 
-fn with_owner(block: Block, owner: impl FnOnce(Bytes) -> Held) -> Block {
-    match block {
-        Block::Fixed(bytes) => Block::Fixed(Bytes::from_owner(owner(bytes))),
-        Block::Varying { ends, bytes } => Block::Varying { ends, bytes: Bytes::from_owner(owner(bytes)) },
-    }
-}
+/// Bytes that are counted as a stream's own until this is dropped.
+struct Own(Arc<AtomicU64>, u64);
 
-struct Held {
-    bytes: Bytes,
-    _permit: Option<OwnedSemaphorePermit>,
-    own: Option<(Arc<AtomicU64>, u64)>,
-}
-
-impl Drop for Held {
+impl Drop for Own {
     fn drop(&mut self) {
-        if let Some((own, bytes)) = &self.own {
-            own.fetch_sub(*bytes, Ordering::Relaxed);
-        }
-    }
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
     }
 }

@@ -17,7 +17,7 @@ use super::{
     cache::ChunkKey,
     codecs::{Pipeline, bytes_in::MAX_UNNAMED_LEN},
     decoded::Decoded,
-    engine::{Engine, hold},
+    engine::Engine,
     origin::{Origin, fetch},
     plan::{Band, BandLimit, Plan, Run},
 };
@@ -120,7 +120,7 @@ impl Reading {
         let each = (block.byte_len() as u64 / count).saturating_add(16);
         self.aim = (budget / each).clamp(64, LARGEST_BAND);
         let held = (block.byte_len() as u64).saturating_add(count.saturating_mul(8));
-        Ok(Some(hold(block, self.engine.hold_only(permit, held))))
+        Ok(Some(block.holding(self.engine.hold_only(permit, held))))
     }
 
     async fn band(&mut self, band: &Band) -> Result<Block> {
