@@ -20,8 +20,8 @@ const SMALLEST: usize = 64 << 10;
 /// Larger ones are rare, and go back to the system.
 const LARGEST: usize = 4 << 20;
 
-/// Bytes kept at most: a row of large chunks.
-const MOST: usize = 60 << 20;
+/// Bytes kept at most: a row of large chunks, and those that are being decoded.
+const MOST: usize = 64 << 20;
 
 static IDLE: Mutex<Idle> = Mutex::new(Idle { buffers: Vec::new(), bytes: 0 });
 

@@ -229,6 +229,8 @@ struct Reading {
     fresh: bool,
     /// Bands that are read at once: few at first, so that the first block comes sooner.
     at_once: usize,
+    /// No band has been begun.
+    is_new: bool,
     /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
     #[expect(dead_code, reason = "held for what its end does")]
@@ -254,7 +256,7 @@ impl Drop for Counted {
 /// A band being read; dropping it cancels the work.
 struct Task {
     handle: JoinHandle<Result<Vec<Block>>>,
-    /// Told when the first of its chunks has been decoded; only in a band of many.
+    /// Told when the first of its chunks has been decoded; only in a stream's first band, when it has many.
     begun: Option<Arc<Notify>>,
 }
 
@@ -292,6 +294,7 @@ impl Reading {
             small,
             little: false,
             at_once,
+            is_new: true,
             own: Arc::default(),
             counted,
         })
@@ -333,7 +336,7 @@ impl Reading {
             let units = self.engine.permits_for(self.cost(&band).0);
             let permit = Arc::clone(&self.engine.budget).try_acquire_many_owned(units).ok();
             if let Some(mut permit) = permit
-                && let Some(block) = self.read(&band, Arc::default())?.at_hand(&band)?
+                && let Some(block) = self.read(&band, None)?.at_hand(&band)?
             {
                 found = Some(hold_part(block, &mut permit, &self.own));
             }
@@ -344,7 +347,7 @@ impl Reading {
         Ok(found)
     }
 
-    fn read(&self, band: &Band, begun: Arc<Notify>) -> Result<BandRead> {
+    fn read(&self, band: &Band, begun: Option<Arc<Notify>>) -> Result<BandRead> {
         let (engine, array) = (Arc::clone(&self.engine), Arc::clone(&self.array));
         BandRead::new(engine, array, band, (self.small, self.little), begun)
     }
@@ -369,8 +372,10 @@ impl Reading {
             self.own.fetch_add(u64::from(all) * UNIT, Ordering::Relaxed);
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
             let is_slow = decoded > SLOW && !self.array.pipeline.is_empty();
-            let begun = Arc::new(Notify::new());
-            let read = self.read(&band, Arc::clone(&begun))?;
+            let is_awaited =
+                mem::take(&mut self.is_new) && is_slow && self.array.elements.numbers().is_some();
+            let begun = is_awaited.then(Arc::<Notify>::default);
+            let read = self.read(&band, begun.clone())?;
             let own = Arc::clone(&self.own);
             let reading = async move {
                 let mut permit = permit;
@@ -390,9 +395,7 @@ impl Reading {
                 }
                 break;
             }
-            let handle = tokio::spawn(reading);
-            let numbers = self.array.elements.numbers().is_some();
-            self.in_flight.push_back(Task { handle, begun: (is_slow && numbers).then_some(begun) });
+            self.in_flight.push_back(Task { handle: tokio::spawn(reading), begun });
         }
         Ok(())
     }

@@ -53,19 +53,19 @@ pub(crate) struct BandRead {
     small: bool,
     /// The band is the whole selection, which is not large.
     little: bool,
-    /// Told when the first of its chunks has been decoded.
-    begun: Arc<Notify>,
+    /// Told when the first of its chunks has been decoded, where somebody waits for that.
+    begun: Option<Arc<Notify>>,
 }
 
 impl BandRead {
     /// One band of `array`. `small`: the whole selection is; `little`: the band is the whole selection, which is
-    /// not large. Tells `begun` when the first of many chunks has been decoded.
+    /// not large. Tells `begun` when the first of many chunks has been decoded, which then has the processors for itself.
     pub(crate) fn new(
         engine: Arc<Engine>,
         array: Arc<ChunkedArray>,
         band: &Band,
         (small, little): (bool, bool),
-        begun: Arc<Notify>,
+        begun: Option<Arc<Notify>>,
     ) -> Result<Self> {
         let len = band.element_count().checked_mul(array.stored_size as u64).and_then(|n| n.try_into().ok());
         let len = len.ok_or_else(|| Error::too_large("a band is too large"))?;

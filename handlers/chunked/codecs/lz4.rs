@@ -49,7 +49,11 @@ impl Codec for Lz4 {
 
 /// Decodes one LZ4 block so that it fills `out` exactly.
 pub(super) fn decompress_exact(input: &[u8], out: &mut [u8]) -> Result<()> {
-    let written = lz4_flex::block::decompress_into(input, out)
+    // The library counts in `int`: also what it reads.
+    let (Ok(_), Ok(most)) = (i32::try_from(input.len()), i32::try_from(out.len())) else {
+        return Err(Error::too_large("the LZ4 block is larger than LZ4 blocks are"));
+    };
+    let written = lz4::block::decompress_to_buffer(input, Some(most), out)
         .map_err(|e| Error::corrupt("the LZ4 block is damaged").with_source(e))?;
     if written == out.len() { Ok(()) } else { Err(wrong_len(written, out.len())) }
 }

@@ -66,7 +66,8 @@ impl BandRead {
             stored += chunk.origin.byte_len().unwrap_or(chunk_len);
             decoded += chunk_len;
             job.push(chunk);
-            if stored >= JOB || decoded >= JOB {
+            // The first that somebody waits for is a job of its own.
+            if stored >= JOB || decoded >= JOB || self.begun.is_some() && jobs.is_empty() {
                 jobs.push(mem::take(&mut job));
                 (stored, decoded) = (0, 0);
             }
@@ -74,7 +75,12 @@ impl BandRead {
         jobs.extend((!job.is_empty()).then_some(job));
         let parallel = self.engine.options().decoders.max(1) * 2;
         let alone = jobs.len() == 1;
-        let jobs = jobs.into_iter().map(|job| self.clone().job(job, Arc::clone(target), alone));
+        let mut jobs = jobs.into_iter().map(|job| self.clone().job(job, Arc::clone(target), alone));
+        if self.begun.is_some()
+            && let Some(first) = jobs.next()
+        {
+            first.await?;
+        }
         // Made before they are polled: the stream needs no closure that borrows.
         let jobs = jobs.collect::<Vec<_>>();
         futures::stream::iter(jobs).buffer_unordered(parallel).try_collect::<()>().await
@@ -129,7 +135,9 @@ impl BandRead {
             self.decode_whole(&chunk.chunk, stored, chunk.filter_mask)?
         };
         // Before it is copied: the first copies are slow, into memory that nobody has used yet.
-        self.begun.notify_one();
+        if let Some(begun) = &self.begun {
+            begun.notify_one();
+        }
         chunk.parts.iter().try_for_each(|p| self.scatter(target, p, &decoded))
     }
 
