@@ -103,3 +103,26 @@ fn random_hyperslabs_under_load_are_exact() {
     assert!(requests > 200, "only {requests} requests: that is no load");
     server.assert_sound();
 }
+
+/// What waits for its DAP4 chunk to be complete must not hold the memory that others need to complete theirs.
+#[test]
+fn more_readers_than_there_is_memory_for_all_come_to_their_end() {
+    const READERS: usize = 96;
+    let shape = [100, 130, 90];
+    let dir = tempfile::tempdir().unwrap();
+    netcdf3::write(&dir.path().join("v.nc"), shape, 1, false);
+    let little = [("THALWEG_LIMITS_MEMORY", "4 MiB")];
+    let mut server = Server::start(dir.path(), &[], &little);
+    let whole = server.get("/opendap/v.nc.dap?dap4.ce=/v");
+    assert_eq!(whole.status, 200);
+    let expected: Vec<i32> = positions(shape, shape.map(|n| (0, 1, n - 1))).map(|p| value(1, p)).collect();
+    assert!(dap::dap4_ints(&dap::dap4(&whole.body)).eq(expected));
+    let differing: usize = std::thread::scope(|scope| {
+        let (server, whole) = (&server, &whole);
+        let read = || usize::from(server.get("/opendap/v.nc.dap?dap4.ce=/v").body != whole.body);
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+    });
+    assert_eq!(differing, 0, "readers did not get all");
+    server.assert_sound();
+}

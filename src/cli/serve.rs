@@ -188,3 +188,27 @@ fn descriptors() -> u64 {
     }
     .unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use handlers::{
+        Registry,
+        chunked::{Engine, EngineOptions},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_asks_for_no_summaries() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.nc"), b"CDF\x01").unwrap();
+        let registry = Registry::new(Arc::new(Engine::new(EngineOptions::default())));
+        let catalog = Catalog::new(&[folder.path().to_owned()], 16, registry).unwrap();
+        assert_eq!(first_dataset(&catalog).await.unwrap().as_str(), "a.nc");
+        assert!(catalog.summaries().take().is_none());
+        catalog.list(&DatasetName::top()).await.unwrap();
+        assert!(catalog.summaries().take().is_some(), "who lists the folder does ask");
+    }
+}
