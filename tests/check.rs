@@ -266,3 +266,14 @@ fn what_cannot_be_checked_is_no_problem_found() {
     }
     assert_eq!(check(dir.path(), &["."]), (0, "0 datasets, 0 problems\n".to_owned(), String::new()));
 }
+
+#[test]
+fn records_that_are_announced_and_not_there_are_told() {
+    let records = include_bytes!("../handlers/netcdf3/tests/data/cdf1_one_i1_5.nc");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("cut.nc"), &records[..records.len() - 7]).unwrap();
+    let (code, text, errors) = check(dir.path(), &["cut.nc"]);
+    assert_eq!((code, errors.as_str()), (1, ""));
+    let told = "warning: cut.nc: the header names 7 records, but the file holds 5 whole ones";
+    assert!(text.contains(told), "{text}");
+}

@@ -58,9 +58,12 @@ impl Layout {
         }
         let record_len = record_len(&variables)?;
         let mut layout = Self { record_dimension, record_count: 0, record_len, variables };
-        layout.record_count = match header.record_count {
-            Some(n) => n,
-            None => layout.whole_records(header, file_len),
+        let whole = layout.whole_records(header, file_len);
+        layout.record_count = match (header.record_count, whole) {
+            // A writer may count a record before it has written it, or the file was cut: what is whole counts,
+            // if there is anything.
+            (Some(announced), Some(whole @ 1..)) => announced.min(whole),
+            (announced, whole) => announced.or(whole).unwrap_or(0),
         };
         for place in layout.variables.iter_mut().filter(|p| p.is_record) {
             if let Some(first) = place.shape.first_mut() {
@@ -71,14 +74,23 @@ impl Layout {
         Ok(layout)
     }
 
-    /// As many records as the file holds whole.
-    fn whole_records(&self, header: &Header, file_len: u64) -> u64 {
+    /// As many records as the file holds whole; `None` when no variable has any.
+    fn whole_records(&self, header: &Header, file_len: u64) -> Option<u64> {
         let records = header.variables.iter().zip(&self.variables).filter(|(_, p)| p.is_record);
         let counts = records.map(|(v, p)| {
             let first_end = v.begin.saturating_add(p.len);
             file_len.checked_sub(first_end).map_or(0, |more| more / self.record_len.max(1) + 1)
         });
-        counts.min().unwrap_or(0)
+        counts.min()
+    }
+
+    /// What to say when the header names more records than the file holds.
+    pub(crate) fn shortfall(&self, header: &Header) -> Option<String> {
+        let announced = header.record_count.filter(|n| *n > self.record_count)?;
+        Some(format!(
+            "the header names {announced} records, but the file holds {} whole ones: it is cut or still being written",
+            self.record_count
+        ))
     }
 
     fn check(&self, header: &Header, file_len: u64) -> Result<()> {
@@ -92,14 +104,9 @@ impl Layout {
             let end = variable.begin.checked_add(before).and_then(|n| n.checked_add(place.len));
             let end = end.ok_or_else(too_large)?;
             if end > file_len {
-                let records = if place.is_record {
-                    format!(" in {} records", self.record_count)
-                } else {
-                    String::new()
-                };
                 return Err(Error::corrupt(format!(
-                    "the header names bytes up to {end} for variable {}{records}, but the file holds \
-                     {file_len}: {} bytes are missing",
+                    "the header names bytes up to {end} for variable {}, but the file holds {file_len}: {} bytes are \
+                     missing",
                     variable.name,
                     end - file_len
                 )));

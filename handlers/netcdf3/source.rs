@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cdm::{
-    BlockStream, Dataset, Dimension, Error, FullName, Group, Result, Selection, Source, StoredChunks,
-    Variable, Version, source::failed,
+    Attribute, BlockStream, Dataset, Dimension, Error, FullName, Group, Result, Selection, Source,
+    StoredChunks, Variable, Version, source::failed,
 };
 
 use super::{header::Header, layout::Layout};
@@ -15,6 +15,9 @@ use crate::{
     coordinate_maps::assign_maps,
     storage::Object,
 };
+
+/// The attribute that says what is wrong with a file of which the rest is served.
+pub(super) const WARNING: &str = "thalweg_warning";
 
 /// An open netCDF-3 file.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ impl NetCdf3Source {
         let root_name = FullName::root();
         let mut root = Group::new(root_name.clone());
         root.attributes = header.attributes.clone();
+        if let Some(shortfall) = layout.shortfall(header) {
+            tracing::warn!(file = %object.name, "{shortfall}");
+            root.attributes.set(Attribute::text(WARNING, &shortfall));
+        }
         root.dimensions = header
             .dimensions
             .iter()

@@ -20,6 +20,9 @@ use crate::{
 /// The most datasets that are held open, whatever is set.
 const MOST_OPEN: u64 = 4096;
 
+/// Descriptors that are neither files of data nor connections: listeners, timers, what is looked at for a moment.
+const OTHERS: u64 = 64;
+
 /// Settings that hold, and what they amount to.
 #[derive(Debug)]
 pub(super) struct Assembled {
@@ -101,8 +104,7 @@ pub(super) fn assemble(
     if !loaded.problems.is_empty() {
         return Err(Refused { problems: loaded.problems, is_understood: false });
     }
-    loaded.config.limits.open_datasets =
-        loaded.config.limits.open_datasets.min(descriptors / 2).clamp(1, MOST_OPEN);
+    share_out(descriptors, &mut loaded.config);
     let config = &loaded.config;
     let mut problems = Vec::new();
     let registry = match before {
@@ -171,6 +173,16 @@ pub(super) fn assemble(
     Ok(Assembled { loaded, catalog, kept })
 }
 
+/// Shares out what this process may hold open among files of datasets, members of aggregations, and connections: as
+/// many connections as anybody makes leave descriptors for the files they ask for (promise R13).
+fn share_out(descriptors: u64, config: &mut Config) {
+    let limits = &mut config.limits;
+    limits.open_datasets = limits.open_datasets.min(descriptors / 2).clamp(1, MOST_OPEN);
+    let members = config.collections.open_members.min(descriptors / 4);
+    let left = descriptors.saturating_sub(limits.open_datasets + members + OTHERS).max(descriptors / 8);
+    limits.connections = limits.connections.min(usize::try_from(left).unwrap_or(usize::MAX)).max(1);
+}
+
 fn locations(config: &Config) -> Vec<PathBuf> {
     config.roots.iter().chain(config.mounts.iter().map(|m| &m.location)).cloned().collect()
 }
@@ -184,4 +196,21 @@ fn is_same_engine(one: &Config, other: &Config) -> bool {
         && one.references_allow == other.references_allow
         && one.remote == other.remote
         && is_far(one) == is_far(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_files() {
+        for (descriptors, connections) in
+            [(1_000_000, 10_000), (20_000, 10_000), (1024, 192), (256, 32), (10, 1)]
+        {
+            let mut config = Config::default();
+            share_out(descriptors, &mut config);
+            assert_eq!(config.limits.connections, connections, "of {descriptors}");
+            assert!(config.limits.open_datasets <= descriptors / 2);
+        }
+    }
 }

@@ -70,6 +70,11 @@ impl Server {
         assert!(panics.is_empty(), "{panics:#?}");
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory now, in bytes.
     pub fn resident(&self) -> u64 {
         resident(&self.child.id().to_string(), "VmRSS")
