@@ -3,6 +3,7 @@
 //! [`SETTINGS`] is the one list of keys: the file, the environment (`THALWEG_` + key in capitals, `.` as
 //! `_`) and the flags all go through it, so a setting is added by one field and one line.
 
+mod access;
 mod datasets;
 mod document;
 mod load;
@@ -19,6 +20,7 @@ use handlers::storage::RemoteOptions;
 
 use self::value::Value;
 pub use self::{
+    access::{certificates, material},
     datasets::CollectionSettings,
     load::{Inputs, Loaded, Overrides, parse},
     origin::{ConfigError, Origin},
@@ -26,7 +28,7 @@ pub use self::{
     stamp::Stamp,
     value::Network,
 };
-use crate::{catalog::Configured, protocols::dap4::Checksums};
+use crate::{access::Settings, catalog::Configured, protocols::dap4::Checksums};
 
 /// A file with every setting, explained, and its default.
 pub const EXAMPLE: &str = include_str!("../config/example.toml");
@@ -54,6 +56,12 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Who may read what.
+    pub access: Settings,
+    /// A chain of certificates and its key, as PEM files: the server speaks TLS.
+    pub tls: TlsFiles,
+    /// Origins of pages that may ask for what takes signing in.
+    pub cors_origins: Vec<String>,
     /// Whether DAP4 data have checksums when the query does not say.
     pub dap4_checksum: Checksums,
     /// How object stores are reached.
@@ -66,6 +74,15 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// What one client, or all, may take.
     pub limits: Limits,
+}
+
+/// The files of TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain of certificates, the server's own first.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
 }
 
 /// The log.
@@ -134,6 +151,9 @@ impl Default for Config {
             public_url: None,
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            access: Settings::default(),
+            tls: TlsFiles::default(),
+            cors_origins: Vec::new(),
             dap4_checksum: Checksums::Auto,
             remote: RemoteOptions::default(),
             references_allow: Vec::new(),
@@ -204,6 +224,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("public_url", public_url, url),
     setting!("allowed_hosts", allowed_hosts, texts),
     setting!("trusted_proxies", trusted_proxies, networks),
+    setting!("user", access.users, users),
+    setting!("token", access.tokens, tokens),
+    setting!("rule", access.rules, rules),
+    setting!("signing.keys", access.signing_keys, secrets),
+    setting!("signing.key_files", access.signing_key_files, paths),
+    setting!("oidc.issuer", access.oidc.issuer, text),
+    setting!("oidc.audience", access.oidc.audience, text),
+    setting!("oidc.keys", access.oidc.keys, text),
+    setting!("oidc.algorithms", access.oidc.algorithms, texts),
+    setting!("oidc.user_claim", access.oidc.user_claim, text),
+    setting!("oidc.groups_claim", access.oidc.groups_claim, text),
+    setting!("tls.certificate", tls.certificate, path_if_set),
+    setting!("tls.key", tls.key, path_if_set),
+    setting!("cors.origins", cors_origins, origins),
     setting!("references.allow", references_allow, texts),
     setting!("dap4.checksum", dap4_checksum, checksums),
     setting!("remote.anonymous", remote.every.anonymous, flag_if_set),

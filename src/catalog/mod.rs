@@ -2,7 +2,7 @@
 //!
 //! Nothing is opened or scanned when a [`Catalog`] is made; every request looks at the file's status
 //! afresh, so a replaced file is served anew at once (promise R10). What a file holds is the business of
-//! `handlers`; who may see it, of nobody yet.
+//! `handlers`; who may see it is decided in [`View`], through which requests come.
 
 mod defined;
 mod listing;
@@ -12,6 +12,7 @@ mod rules;
 mod summaries;
 pub mod tds;
 mod tree;
+mod view;
 
 use std::{
     path::PathBuf,
@@ -36,6 +37,7 @@ pub use self::{
     name::{DatasetName, encode_path, encode_segment},
     root::{Served, Status},
     summaries::Summaries,
+    view::View,
 };
 use self::{
     defined::{Defined, Definitions},

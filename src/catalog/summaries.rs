@@ -127,6 +127,14 @@ impl Summaries {
             state.count -= gone;
             state.is_new |= gone > 0;
         }
+        drop(state);
+        self.attach_to_part(listing);
+    }
+
+    /// As [`Summaries::attach`], to a listing that does not have all there is.
+    pub(crate) fn attach_to_part(&self, listing: &mut Listing) {
+        let mut state = self.state();
+        let folder = listing.folder.as_str();
         let mut wanted = Vec::new();
         let known = state.folders.get(folder);
         for entry in &mut listing.datasets {

@@ -10,11 +10,13 @@ use handlers::{Registry, storage::is_store_url};
 
 use super::{Failure, registry};
 use crate::{
+    access::Access,
     catalog::{
         Catalog, Served,
         tds::{self, Content},
     },
-    config::{Config, ConfigError, Inputs, Loaded, Origin},
+    config::{self, Config, ConfigError, Inputs, Loaded, Origin},
+    server::Tls,
 };
 
 /// The most datasets that are held open, whatever is set.
@@ -28,6 +30,8 @@ const OTHERS: u64 = 64;
 pub(super) struct Assembled {
     pub(super) loaded: Loaded,
     pub(super) catalog: Catalog,
+    pub(super) access: Access,
+    pub(super) tls: Option<Tls>,
     pub(super) kept: Kept,
 }
 
@@ -107,6 +111,13 @@ pub(super) fn assemble(
     share_out(descriptors, &mut loaded.config);
     let config = &loaded.config;
     let mut problems = Vec::new();
+    let (access, tls) = match guards(config) {
+        Ok(guards) => guards,
+        Err((key, message)) => {
+            let problem = loaded.problem(key, None, message);
+            return Err(Refused { problems: vec![problem], is_understood: true });
+        }
+    };
     let registry = match before {
         Some(before) if is_same_engine(config, &before.config) => before.registry.clone(),
         _ => match registry(config, &locations(config)) {
@@ -153,7 +164,7 @@ pub(super) fn assemble(
     if !problems.is_empty() {
         return Err(Refused { problems, is_understood: true });
     }
-    let files = content.files.clone();
+    let files = content.files.iter().chain(files_of_guards(config)).cloned().collect();
     let mut catalog =
         Catalog::of(places, config.limits.open_datasets, registry.clone()).with_content(content);
     for (index, dataset) in config.datasets.iter().enumerate() {
@@ -170,7 +181,19 @@ pub(super) fn assemble(
         return Err(Refused { problems, is_understood: true });
     }
     let kept = Kept { config: config.clone(), registry, stores, files };
-    Ok(Assembled { loaded, catalog, kept })
+    Ok(Assembled { loaded, catalog, access, tls, kept })
+}
+
+/// Who may read what, and TLS.
+fn guards(config: &Config) -> Result<(Access, Option<Tls>), (&'static str, String)> {
+    let access = Access::new(&config.access, &config::material(config)?)?;
+    let files = config::certificates(config)?;
+    Ok((access, files.map(|(chain, key)| Tls::new(&chain, &key)).transpose()?))
+}
+
+/// The files that they are read from.
+fn files_of_guards(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    config.access.signing_key_files.iter().chain(&config.tls.certificate).chain(&config.tls.key)
 }
 
 /// Shares out what this process may hold open among files of datasets, members of aggregations, and connections: as

@@ -9,7 +9,9 @@ mod check;
 mod config;
 mod ls;
 mod ncml;
+mod secrets;
 mod serve;
+mod sign;
 mod stores;
 mod subject;
 
@@ -53,6 +55,16 @@ enum Command {
     Check(check::Arguments),
     /// Write, check and print settings
     Config(config::Arguments),
+    /// Make what settings keep of a password, which is read from standard input
+    HashPassword,
+    /// Make what settings keep of a token, which is read from standard input
+    HashToken {
+        /// Make a new token, too
+        #[arg(long)]
+        new: bool,
+    },
+    /// Print a URL that opens a dataset or a folder for whoever has it, until a time
+    Sign(Box<sign::Arguments>),
     /// Have a running server read its settings again, and say what came of it
     Reload(serve::ReloadArguments),
 }
@@ -101,6 +113,9 @@ pub fn main() -> ExitCode {
         Command::Ncml(arguments) => ncml::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::HashPassword => secrets::hash_password(),
+        Command::HashToken { new } => secrets::hash_token(new),
+        Command::Sign(arguments) => sign::run(&arguments),
         Command::Reload(arguments) => serve::reload(&arguments),
     };
     let (code, message) = match outcome {

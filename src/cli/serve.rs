@@ -23,7 +23,7 @@ use super::{
 use crate::{
     catalog::{Catalog, DatasetName},
     config::{Inputs, Stamp},
-    server::Server,
+    server::{Server, Setup},
 };
 
 /// Folders looked through for a dataset to name in the greeting.
@@ -83,7 +83,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 async fn serve(inputs: Inputs) -> Result<(), Failure> {
     let descriptors = descriptors();
     let seen = stamp(&inputs);
-    let Assembled { loaded, catalog, kept } = assemble(&inputs, descriptors, None)?.with_something()?;
+    let Assembled { loaded, catalog, access: rights, tls, kept } =
+        assemble(&inputs, descriptors, None)?.with_something()?;
     let config = loaded.config.clone();
     let catalog = match config.collections.files() {
         Some(files) => catalog.with_kept_summaries(files),
@@ -96,17 +97,18 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
     // Before the greeting: whoever reads it may send a signal.
     let mut signals = Signals::new()?;
     let hangup = signal(SignalKind::hangup())?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let access = log::access(&config.log);
-    let server = Server::bind(config, catalog).await?;
+    let server = Server::bind(Setup { config, catalog, access: rights, tls }).await?;
     server.log_to(access);
     let address = server.address();
     let control = server.control();
     let (asked, reloads) = mpsc::channel(1);
     let seen = (seen, Stamp::of(kept.files()));
     let reloader = Reloader { inputs, seen, descriptors, control, level, loaded, kept };
-    let origin = origin.unwrap_or_else(|| format!("http://{address}"));
+    let origin = origin.unwrap_or_else(|| format!("{scheme}://{address}"));
     say(format_args!("serving {roots}"));
-    say(format_args!("listening on http://{address}/{}", reach(address.ip())));
+    say(format_args!("listening on {scheme}://{address}/{}", reach(address.ip())));
     if let Some(address) = server.metrics_address() {
         say(format_args!("metrics on http://{address}/-/metrics"));
     }

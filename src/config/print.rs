@@ -8,8 +8,15 @@ use super::{EXAMPLE, Loaded, Origin, SETTINGS, document::read_document, origin::
 const HIDDEN: &str = "(hidden)";
 
 /// Settings that are lists of things, with what one of them is called.
-const NOUNS: [(&str, &str); 4] =
-    [("roots", "root"), ("root", "root"), ("dataset", "dataset"), ("store", "store")];
+const NOUNS: [(&str, &str); 7] = [
+    ("roots", "root"),
+    ("root", "root"),
+    ("dataset", "dataset"),
+    ("store", "store"),
+    ("user", "user"),
+    ("token", "token"),
+    ("rule", "rule"),
+];
 
 /// The keys that tell one table of a list from another, the first that it has.
 const NAMES: [&str; 3] = ["name", "path", "url"];
@@ -47,7 +54,13 @@ impl Loaded {
         let mut table = "";
         for entry in self.values() {
             let origin = if origins { format!("  # {}", entry.origin) } else { String::new() };
-            let value = hide(entry.value);
+            let value = match entry.value {
+                // Nothing but keys.
+                Value::List(keys) if entry.key == "signing.keys" => {
+                    Value::List(keys.iter().map(|_| Value::Text(HIDDEN.to_owned())).collect())
+                }
+                value => hide(value),
+            };
             // Writing to a text cannot fail.
             let _ = match (&value, entry.key.split_once('.')) {
                 (Value::List(items), None) if items.iter().any(|i| matches!(i, Value::Table(_))) => {
@@ -195,7 +208,9 @@ fn hide(value: Value) -> Value {
 }
 
 fn is_secret(key: &str) -> bool {
-    key == "account_key" || ["secret", "token", "password"].iter().any(|word| key.contains(word))
+    key == "account_key"
+        || key == "sha256"
+        || ["secret", "token", "password"].iter().any(|word| key.contains(word))
 }
 
 /// A key as TOML has it.

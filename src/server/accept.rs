@@ -11,6 +11,7 @@ use std::{
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
@@ -88,7 +89,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
             let shared = Arc::clone(shared);
             let phase = shared.phase.subscribe();
             tokio::spawn(async move {
-                serve(stream, (peer, port), shared, phase).await;
+                welcome(stream, (peer, port), shared, phase).await;
                 drop((permit, place));
             });
         }
@@ -99,24 +100,46 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
     }
 }
 
-async fn serve(
+/// Serves a connection, encrypted where it is to be. A handshake is the connection's own business: nobody waits for it
+/// but its client, for as long as for the head of a request.
+async fn welcome(
     stream: TcpStream,
     (peer, port): (SocketAddr, Port),
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+) {
+    if let Err(e) = stream.set_nodelay(true) {
+        tracing::debug!(error = %e, "setting TCP_NODELAY failed");
+    }
+    let live = shared.live.load_full();
+    let Some(tls) = live.tls.as_ref().filter(|_| port == Port::All) else {
+        drop(live);
+        return serve(stream, (peer, port, false), shared, phase).await;
+    };
+    let encrypted = tls.accept(stream, live.config.limits.header_timeout).await;
+    drop(live);
+    match encrypted {
+        // Boxed: what is not used does not make every connection large.
+        Ok(stream) => Box::pin(serve(stream, (peer, port, true), shared, phase)).await,
+        Err(e) => tracing::debug!(client = %peer.ip(), error = %e, "a TLS handshake failed"),
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    (peer, port, is_secure): (SocketAddr, Port, bool),
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
     // Times hold for a connection from its beginning.
     let live = shared.live.load_full();
     let limits = &live.config.limits;
-    if let Err(e) = stream.set_nodelay(true) {
-        tracing::debug!(error = %e, "setting TCP_NODELAY failed");
-    }
     let (framing, flushes) = (Framing::default(), Flushes::default());
     let stream = WriteTimeout::new(stream, limits.write_timeout, flushes.clone());
     let stream = Mender::new(stream, framing.clone(), limits.header_timeout);
     let idle_timeout = limits.idle_timeout;
     drop(live);
-    let connection = Connection { peer, port, framing, flushes };
+    let connection = Connection { peer, port, framing, flushes, is_secure };
     let service = tower::service_fn(move |request| {
         let (shared, connection) = (Arc::clone(&shared), connection.clone());
         async move {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Live, Shared};
-use crate::{catalog::Catalog, config::Config};
+use super::{Live, Setup, Shared};
 
 /// See [`super::Server::control`].
 #[derive(Debug, Clone)]
@@ -12,12 +11,11 @@ pub struct Control {
 }
 
 impl Control {
-    /// Requests from now on see `config` and `catalog`; those under way finish on what they began with. What
+    /// Requests from now on see `setup`; those under way finish on what they began with. What
     /// is open or waited for, and the same under both, is taken over.
-    pub fn replace(&self, config: Config, catalog: Catalog) {
+    pub fn replace(&self, setup: Setup) {
         let before = self.shared.live.load();
-        let catalog = catalog.keeping(&before.catalog);
-        self.shared.live.store(Arc::new(Live::new(config, catalog, Some(&before))));
+        self.shared.live.store(Arc::new(Live::new(setup, Some(&before))));
         self.shared.metrics.reloaded(true);
     }
 

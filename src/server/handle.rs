@@ -3,6 +3,7 @@
 mod configured;
 mod kept;
 mod page;
+mod who;
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,7 +29,8 @@ use super::{
     stall::Flushes,
 };
 use crate::{
-    catalog::{DatasetName, Latest},
+    access::Caller,
+    catalog::{DatasetName, Latest, View},
     protocols::{self, Reply, dap2, dap4, ncml, pages, thredds, zarr},
 };
 
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     pub(super) port: Port,
     pub(super) framing: Framing,
     pub(super) flushes: Flushes,
+    /// Nobody on the way can read it.
+    pub(super) is_secure: bool,
 }
 
 /// What a port of the server is for.
@@ -71,6 +75,12 @@ struct Call<'a> {
     origin: String,
     /// Relative URL of the server's top.
     top: String,
+    /// The signed link that the address began with: `/~TOKEN`.
+    link: Option<&'a str>,
+    /// The data, as whoever asks sees them.
+    data: View<'a>,
+    /// Who asks has not said who they are, and might.
+    may_sign_in: bool,
 }
 
 /// Answers `request`. Errors are answers too.
@@ -81,8 +91,8 @@ pub(super) async fn handle(
     id: &str,
 ) -> HttpResponse<Body> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
     let live = shared.live.load_full();
+    let (link, path) = who::split(parts.uri.path(), &live);
     let mut call = Call {
         shared,
         live: &live,
@@ -95,12 +105,20 @@ pub(super) async fn handle(
         id,
         origin: String::new(),
         top: "../".repeat(path.bytes().filter(|b| *b == b'/').count().saturating_sub(1)),
+        link,
+        data: live.seen_by(Caller::Anyone),
+        may_sign_in: false,
     };
     let close = connection.framing.has_body();
     let mut response = match refuse(&mut call, connection, body, &parts.uri).await {
         Some((status, message)) => call.plain(error::with_status(status, message, call.audience())).await,
-        None => call.answer().await,
+        None if live.access.is_open() => call.answer().await,
+        None => match Box::pin(call.let_in(connection)).await {
+            Some(refused) => refused,
+            None => call.answer().await,
+        },
     };
+    call.guard(&mut response);
     if response.status() == StatusCode::METHOD_NOT_ALLOWED || call.method == Method::OPTIONS {
         response.headers_mut().insert(header::ALLOW, METHODS);
     }
@@ -136,8 +154,13 @@ async fn refuse(
     if !uri.path().starts_with('/') && call.method != Method::OPTIONS {
         return Some((StatusCode::BAD_REQUEST, "the path does not begin with a slash"));
     }
-    match origin(&call.live.config, call.headers, connection.peer.ip(), call.shared.local) {
-        Ok(origin) => call.origin = origin,
+    match origin(
+        &call.live.config,
+        call.headers,
+        (connection.peer.ip(), connection.is_secure),
+        call.shared.local,
+    ) {
+        Ok(origin) => call.origin = origin + call.link.unwrap_or_default(),
         Err(refused) => return Some(refused),
     }
     None
@@ -166,7 +189,7 @@ impl Call<'_> {
 
     async fn answer(&self) -> HttpResponse<Body> {
         if self.method == Method::OPTIONS {
-            return Self::options();
+            return self.options();
         }
         if self.port == Port::All
             && let Some(kept) = self.kept_by_way().await
@@ -175,7 +198,9 @@ impl Call<'_> {
             return response;
         }
         // What is asked for most is small; the rest is boxed, so that it does not make every request large.
-        let outcome = match route(self.path) {
+        let route = route(self.path);
+        let is_about_data = !matches!(route, Ok(Route::Fixed(_)) | Err(_));
+        let outcome = match route {
             Ok(Route::Fixed(Fixed::Metrics)) => Box::pin(self.metrics()).await,
             Ok(route) if self.port == Port::Metrics && !matches!(route, Route::Fixed(_)) => {
                 Err(Error::not_found("data are at the server's other port"))
@@ -191,27 +216,11 @@ impl Call<'_> {
             Ok(response) => response,
             Err(e) => {
                 self.log(&e);
-                self.plain(error::reply(&e, self.audience())).await
+                let response = self.plain(error::reply(&e, self.audience())).await;
+                let is_missing = is_about_data && e.kind() == ErrorKind::NotFound;
+                if is_missing { self.not_found(response).await } else { response }
             }
         }
-    }
-
-    /// CORS preflight (promise R23): everything here is public.
-    fn options() -> HttpResponse<Body> {
-        let mut response = HttpResponse::new(empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        for (name, value) in [
-            ("access-control-allow-origin", HeaderValue::from_static("*")),
-            ("access-control-allow-methods", METHODS),
-            (
-                "access-control-allow-headers",
-                HeaderValue::from_static("Range, If-None-Match, If-Range, XDAP-Accept"),
-            ),
-            ("access-control-max-age", HeaderValue::from_static("86400")),
-        ] {
-            response.headers_mut().insert(name, value);
-        }
-        response
     }
 
     async fn metrics(&self) -> Result<HttpResponse<Body>> {
@@ -221,8 +230,7 @@ impl Call<'_> {
         // Each connection has a receiver, and so has each loop that accepts them.
         let loops = if self.shared.shows_metrics { 1 } else { 2 };
         let connections = self.shared.phase.receiver_count().saturating_sub(loops);
-        let text =
-            self.shared.metrics.text(connections, self.live.data_answers(), self.live.catalog.engine());
+        let text = self.shared.metrics.text(connections, self.live.data_answers(), self.live.engine());
         let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         let headers = [(header::CONTENT_TYPE, media_type)].into_iter().collect();
         Ok(self.plain(Reply::text(StatusCode::OK, headers, text)).await)
@@ -233,7 +241,7 @@ impl Call<'_> {
             Fixed::Live => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
             Fixed::Ready => {
                 let running = *self.shared.phase.borrow() == Phase::Running;
-                if running && self.live.catalog.is_ready().await {
+                if running && self.live.is_ready().await {
                     (StatusCode::OK, "text/plain; charset=utf-8", "ready\n")
                 } else {
                     (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "not ready\n")
@@ -277,7 +285,7 @@ impl Call<'_> {
             Listed::Kept(response) => return Ok(response),
             Listed::New(listing, about) => (listing, about),
         };
-        if self.live.catalog.scan_of(folder).is_some_and(|(scan, _)| scan.is_decreasing) {
+        if self.data.scan_of(folder).is_some_and(|(scan, _)| scan.is_decreasing) {
             listing.folders.reverse();
             listing.datasets.reverse();
         }
@@ -299,7 +307,7 @@ impl Call<'_> {
         }
         let reply = match format {
             CatalogFormat::Xml | CatalogFormat::Html | CatalogFormat::Json => {
-                match self.live.catalog.scan_of(folder) {
+                match self.data.scan_of(folder) {
                     Some((scan, path)) => thredds::scanned(&view, scan, path)?,
                     None => thredds::xml(&view)?,
                 }
@@ -322,9 +330,9 @@ impl Call<'_> {
     /// THREDDS' address of one dataset: a catalog with nothing else, or its page. A folder is its listing.
     async fn catalog_of_one(&self, name: &DatasetName, format: CatalogFormat) -> Result<HttpResponse<Body>> {
         let folder = name.parent().unwrap_or_else(DatasetName::top);
-        let listing = self.live.catalog.list(&folder).await?;
+        let listing = self.data.list(&folder).await?;
         let Some(entry) = listing.datasets.iter().find(|entry| *entry.name == *name.file_name()) else {
-            if self.live.catalog.list(name).await.is_err() {
+            if self.data.list(name).await.is_err() {
                 return Err(Error::not_found(format!("there is no dataset {name}")));
             }
             let file = if format == CatalogFormat::Xml { "catalog.xml" } else { "" };
@@ -357,7 +365,7 @@ impl Call<'_> {
     }
 
     async fn file(&self, name: &DatasetName) -> Result<HttpResponse<Body>> {
-        let object = match self.live.catalog.object(name).await {
+        let object = match self.data.object(name).await {
             Ok(object) => Arc::new(object),
             Err(e) if e.kind() == ErrorKind::NotFound => return self.folder(name, e).await,
             Err(e) => return Err(e),
@@ -369,7 +377,7 @@ impl Call<'_> {
 
     /// A path without its final slash that names a folder is sent there; else the error stands.
     async fn folder(&self, name: &DatasetName, error: Error) -> Result<HttpResponse<Body>> {
-        if self.live.catalog.list(name).await.is_err() {
+        if self.data.list(name).await.is_err() {
             return Err(error);
         }
         let last = self.path.rsplit('/').next().unwrap_or_default();
@@ -379,10 +387,10 @@ impl Call<'_> {
 
     async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {
         for (at, candidate) in candidates.iter().enumerate() {
-            match self.live.catalog.stat(&candidate.dataset).await {
+            match self.data.stat(&candidate.dataset).await {
                 Ok(found) => {
                     let way = self.way(candidates, at, &found);
-                    let opened = self.live.catalog.open_found(&candidate.dataset, found).await;
+                    let opened = self.data.open_found(&candidate.dataset, found).await;
                     if let Ok(source) = &opened
                         && let Some(kept) = self.kept(&About::source(source))
                     {
@@ -403,7 +411,8 @@ impl Call<'_> {
         }
         let base_url = self.base_url(mount, &last.dataset);
         let reply = front_error(&last.response, &missing, &self.front_request(&last.dataset, &base_url));
-        Ok(self.plain(reply).await)
+        let response = self.plain(reply).await;
+        Ok(self.not_found(response).await)
     }
 
     async fn respond_dataset(
@@ -427,9 +436,9 @@ impl Call<'_> {
             };
             // It was replaced while it was read: once more with the new one (then 409).
             if error.kind() == ErrorKind::Changed && !retried {
-                self.live.catalog.forget(&candidate.dataset).await;
+                self.data.forget(&candidate.dataset).await;
                 self.live.answers.forget();
-                opened = self.live.catalog.open(&candidate.dataset).await;
+                opened = self.data.open(&candidate.dataset).await;
                 retried = true;
                 continue;
             }

@@ -22,6 +22,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::{
     access::{AccessLog, Fields},
     metrics::Metrics,
+    redact,
     respond::Body,
 };
 
@@ -159,8 +160,9 @@ struct Described<'a> {
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.uri.path())?;
+        write!(f, "{} {}", self.method, redact::path(self.uri.path()))?;
         let Some(query) = self.uri.query() else { return Ok(()) };
+        let query = &*redact::query(query);
         let shown = query.char_indices().nth(QUERY_SHOWN).and_then(|(end, _)| query.get(..end));
         write!(f, "?{}", shown.unwrap_or(query))?;
         if query.len() > QUERY_SHOWN {

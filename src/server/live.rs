@@ -3,29 +3,66 @@
 //! A request takes the current [`Live`] once, at its beginning, and keeps it to its end: no answer is made
 //! of two configurations. What a change needs a restart for is not in here, but beside it in `Shared`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
+use handlers::chunked::Counts;
 use tokio::sync::Semaphore;
 
-use super::answers::Answers;
-use crate::{catalog::Catalog, config::Config, protocols::zarr::Workspace};
+use super::{answers::Answers, tls::Tls};
+use crate::{
+    access::{Access, Caller},
+    catalog::{Catalog, DatasetName, Summaries, View},
+    config::Config,
+    protocols::zarr::Workspace,
+};
+
+/// What a server is made of: a configuration, and what follows from it.
+#[derive(Debug)]
+pub struct Setup {
+    /// The settings.
+    pub config: Config,
+    /// What is served.
+    pub catalog: Catalog,
+    /// Who may read what.
+    pub access: Access,
+    /// The server speaks TLS.
+    pub tls: Option<Tls>,
+}
+
+impl Setup {
+    /// With everything for everyone.
+    pub fn open(config: Config, catalog: Catalog) -> Self {
+        Self { config, catalog, access: Access::default(), tls: None }
+    }
+}
 
 /// What a configuration amounts to.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) config: Config,
-    pub(super) catalog: Catalog,
+    /// Not to be had but as somebody sees it.
+    catalog: Catalog,
+    /// Who may read what.
+    pub(super) access: Access,
+    pub(super) tls: Option<Tls>,
     /// Permits of data answers: metadata and health never wait behind data.
     pub(super) data: Arc<Semaphore>,
     /// Memory for chunks of the Zarr view.
     pub(super) workspace: Workspace,
     /// Answers given before.
     pub(super) answers: Answers,
+    /// It has been said that passwords come unencrypted.
+    pub(super) has_warned: AtomicBool,
 }
 
 impl Live {
     /// With what is in `before` where the same limits hold, so that what is handed out is still counted.
-    pub(super) fn new(config: Config, catalog: Catalog, before: Option<&Self>) -> Self {
+    pub(super) fn new(setup: Setup, before: Option<&Self>) -> Self {
+        let Setup { config, catalog, access, tls } = setup;
+        let catalog = match before {
+            Some(before) => catalog.keeping(&before.catalog),
+            None => catalog,
+        };
         let limits = &config.limits;
         let data = match before {
             Some(b) if b.config.limits.data_responses == limits.data_responses => Arc::clone(&b.data),
@@ -35,7 +72,45 @@ impl Live {
             Some(b) if b.config.limits.memory == limits.memory => b.workspace.clone(),
             _ => Workspace::new(limits.memory),
         };
-        Self { config, catalog, data, workspace, answers: Answers::default() }
+        Self {
+            config,
+            catalog,
+            access,
+            tls,
+            data,
+            workspace,
+            answers: Answers::default(),
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// The data as `caller` sees them.
+    pub(super) fn seen_by(&self, caller: Caller) -> View<'_> {
+        // Without a rule everything is everyone's, but for who has a link to a part.
+        if self.access.rules().is_empty() && !matches!(caller, Caller::Linked(_)) {
+            return View::all(&self.catalog);
+        }
+        View::of(&self.catalog, self.access.rules(), caller)
+    }
+
+    /// What the chunk engine has done and holds.
+    pub(super) fn engine(&self) -> Counts {
+        self.catalog.engine()
+    }
+
+    /// Whether every place can be looked at.
+    pub(super) async fn is_ready(&self) -> bool {
+        self.catalog.is_ready().await
+    }
+
+    /// What is known of datasets.
+    pub(super) fn summaries(&self) -> &Arc<Summaries> {
+        self.catalog.summaries()
+    }
+
+    /// As [`Catalog::summarise`].
+    pub(super) async fn summarise(&self, name: &DatasetName) {
+        self.catalog.summarise(name).await;
     }
 
     /// Data answers that are being sent.

@@ -18,10 +18,12 @@ mod live;
 mod mender;
 mod metrics;
 mod origin;
+mod redact;
 mod respond;
 mod routes;
 mod stall;
 mod summaries;
+mod tls;
 
 use std::{
     net::SocketAddr,
@@ -35,10 +37,11 @@ use tokio::{net::TcpListener, sync::watch};
 pub use self::{
     access::AccessLog,
     control::Control,
-    routes::{Candidate, CatalogFormat, Fixed, Response, Route, route},
+    live::Setup,
+    routes::{Candidate, CatalogFormat, Fixed, Response, Route, addresses, route},
+    tls::Tls,
 };
 use self::{live::Live, metrics::Metrics};
-use crate::{catalog::Catalog, config::Config};
 
 /// A server that accepts connections once it is [run](Server::run).
 #[derive(Debug)]
@@ -75,17 +78,17 @@ enum Phase {
 }
 
 impl Server {
-    /// Binds `config.listen`, and the address of the metrics when they have one of their own.
+    /// Binds the address that `setup` says, and the address of the metrics when they have one of their own.
     ///
     /// # Errors
     /// `Storage` when the address cannot be bound.
-    pub async fn bind(config: Config, catalog: Catalog) -> Result<Self> {
-        let (listener, local) = listen(config.listen).await?;
-        let metrics = match config.metrics_listen {
+    pub async fn bind(setup: Setup) -> Result<Self> {
+        let (listener, local) = listen(setup.config.listen).await?;
+        let metrics = match setup.config.metrics_listen {
             Some(address) => Some(listen(address).await?.0),
             None => None,
         };
-        let live = ArcSwap::from_pointee(Live::new(config, catalog, None));
+        let live = ArcSwap::from_pointee(Live::new(setup, None));
         let phase = watch::Sender::new(Phase::Running);
         let shows_metrics = metrics.is_none();
         let (metrics_kept, access) = (Arc::new(Metrics::new()), OnceLock::new());

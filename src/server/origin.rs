@@ -9,14 +9,14 @@ use crate::config::Config;
 /// Scheme, host and the prefix a proxy adds, without final slash: `https://data.example.org/thalweg`.
 ///
 /// `public_url` wins. Else `Forwarded` or `X-Forwarded-*`, from trusted proxies only; else `Host`; else
-/// the address the server listens on. The host of an absolute-form target is ignored.
+/// the address the server listens on, by https when that is what it speaks. The host of an absolute-form target is ignored.
 ///
 /// # Errors
 /// 400 for a `Host` that is none, 421 for one that is not among `allowed_hosts`.
 pub(super) fn origin(
     config: &Config,
     headers: &HeaderMap,
-    peer: IpAddr,
+    (peer, is_secure): (IpAddr, bool),
     local: SocketAddr,
 ) -> Result<String, (StatusCode, &'static str)> {
     let trusted = config.trusted_proxies.iter().any(|network| network.contains(peer));
@@ -39,8 +39,30 @@ pub(super) fn origin(
     if let Some(url) = &config.public_url {
         return Ok(url.clone());
     }
-    let scheme = if forwarded.proto.as_deref() == Some("https") { "https" } else { "http" };
+    let is_https = forwarded.proto.as_deref().map_or(is_secure, |proto| proto == "https");
+    let scheme = if is_https { "https" } else { "http" };
     Ok(format!("{scheme}://{host}{}", forwarded.prefix.unwrap_or_default()))
+}
+
+/// The address of the client: of a trusted proxy's, the last that no trusted proxy has.
+pub(super) fn client(config: &Config, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    let is_trusted =
+        |address: &IpAddr| config.trusted_proxies.iter().any(|network| network.contains(*address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let mut client = peer;
+    for address in named.iter().rev() {
+        // What is no address, and what stands before it, anybody may have written.
+        let Ok(address) = address.parse() else { return client };
+        client = address;
+        if !is_trusted(&client) {
+            break;
+        }
+    }
+    client
 }
 
 /// What a proxy says of the request it was sent.
@@ -105,7 +127,7 @@ mod tests {
         let headers: HeaderMap =
             pairs.iter().map(|(n, v)| (n.parse::<HeaderName>().unwrap(), v.parse().unwrap())).collect();
         let local = SocketAddr::from(([127, 0, 0, 1], 8080));
-        let found = origin(config, &headers, IpAddr::from([10, 1, 2, 3]), local);
+        let found = origin(config, &headers, (IpAddr::from([10, 1, 2, 3]), false), local);
         assert_eq!(found.as_deref().map_err(|(status, _)| status.as_u16()), expect, "{pairs:?}");
     }
 
@@ -130,6 +152,23 @@ mod tests {
         check(&trusting, &[("host", "h"), ("x-forwarded-host", "e\"vil")], Err(400));
         let other = Config { trusted_proxies: vec!["192.168.0.0/16".parse().unwrap()], ..Config::default() };
         check(&other, &FORWARDED, Ok("http://inner:8080"));
+    }
+
+    #[test]
+    fn clients_behind_proxies() {
+        let config = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
+        let check = |peer: [u8; 4], forwarded: &[&str], expect: [u8; 4]| {
+            let headers = forwarded.iter().map(|v| ("x-forwarded-for".parse().unwrap(), v.parse().unwrap()));
+            let headers: HeaderMap = headers.collect();
+            assert_eq!(client(&config, &headers, peer.into()), IpAddr::from(expect), "{forwarded:?}");
+        };
+        check([192, 0, 2, 1], &["198.51.100.7"], [192, 0, 2, 1]);
+        check([10, 0, 0, 1], &[], [10, 0, 0, 1]);
+        check([10, 0, 0, 1], &["198.51.100.7"], [198, 51, 100, 7]);
+        // What the client itself says stands first and is not believed.
+        check([10, 0, 0, 1], &["203.0.113.9, 198.51.100.7, 10.0.0.2"], [198, 51, 100, 7]);
+        check([10, 0, 0, 1], &["203.0.113.9", "198.51.100.7"], [198, 51, 100, 7]);
+        check([10, 0, 0, 1], &["x, 10.0.0.3"], [10, 0, 0, 3]);
     }
 
     #[test]

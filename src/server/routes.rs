@@ -272,6 +272,43 @@ const MOST_FOLDERS: usize = 64;
 /// What a bare dataset URL asks for: the list of its services (DAP4 web services, DSR).
 const BARE: Response = Response::Dap4(dap4::Response::Dsr);
 
+/// Every address that the tables above lead from to the dataset `name`, or to the folder it is in: what must hold on all
+/// routes is tested on these.
+pub fn addresses(name: &DatasetName) -> Vec<String> {
+    let url = name.to_url();
+    let folder = name.parent().unwrap_or_else(DatasetName::top);
+    let below = if folder.is_top() { String::new() } else { format!("{}/", folder.to_url()) };
+    let suffixes = || {
+        let dap4 = dap4::SUFFIXES.iter().map(|(suffix, _)| *suffix);
+        let dap2 = dap2::SUFFIXES.iter().map(|(suffix, _)| *suffix);
+        let zarr = zarr::SUFFIXES.iter().map(|(suffix, _)| *suffix);
+        let pages = pages::SUFFIXES.iter().map(|(suffix, _)| *suffix);
+        ["", ncml::SUFFIX].into_iter().chain(dap4).chain(dap2).chain(zarr).chain(pages)
+    };
+    let mut all = Vec::new();
+    for mount in DATASET_MOUNTS {
+        all.extend(suffixes().map(|suffix| format!("{mount}/{url}{suffix}")));
+        let files = ["", "catalog.xml", "catalog.json", "catalog.html", "contents.html"];
+        all.extend(files.map(|file| format!("{mount}/{below}{file}")));
+    }
+    for mount in FILE_MOUNTS {
+        all.extend([format!("{mount}/{url}"), format!("{mount}/{below}")]);
+    }
+    all.extend(["", "/", "/zarr.json", "/.zmetadata"].map(|key| format!("{ZARR_MOUNT}/{url}{key}")));
+    all.push(format!("{}/{url}", NCML_MOUNT.0));
+    for mount in CATALOG_MOUNTS {
+        let files = ["", "catalog.xml", "catalog.html", "catalog.json", "latest.xml", "index.html"];
+        all.extend(files.map(|file| format!("{mount}/{below}{file}")));
+        all.extend(["catalog.xml", "catalog.html"].map(|file| format!("{mount}/{file}?dataset={url}")));
+        all.push(format!("{mount}/{url}"));
+    }
+    let tops = ["/", "/index.html", "/catalog.html", "/catalog.json", "/catalog.xml", "/opendap", "/catalog"];
+    let thredds = ["/thredds", "/thredds/", "/thredds/catalog.xml", "/thredds/catalog.html"];
+    all.extend(tops.into_iter().chain(thredds).map(str::to_owned));
+    all.extend(FIXED.map(|(path, _)| path.to_owned()));
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

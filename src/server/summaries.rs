@@ -16,13 +16,13 @@ const UNWRITTEN: Duration = Duration::from_secs(30);
 pub(super) async fn keep(shared: Arc<Shared>) {
     let mut written = Instant::now();
     loop {
-        let summaries = Arc::clone(shared.live.load().catalog.summaries());
+        let summaries = Arc::clone(shared.live.load().summaries());
         // Another configuration may have others.
         let name = timeout(Duration::from_secs(1), summaries.next()).await.ok();
         if let Some(name) = &name {
             let begun = Instant::now();
             let live = shared.live.load_full();
-            if timeout(LONGEST, live.catalog.summarise(name)).await.is_err() {
+            if timeout(LONGEST, live.summarise(name)).await.is_err() {
                 tracing::debug!(dataset = %name, "no summary: reading its coordinates takes too long");
             }
             drop(live);
@@ -38,7 +38,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 
 /// Writes what was learnt.
 pub(super) async fn save(shared: &Shared) {
-    let summaries = Arc::clone(shared.live.load().catalog.summaries());
+    let summaries = Arc::clone(shared.live.load().summaries());
     // It only fails when it panics, which is in the log then.
     let _ = tokio::task::spawn_blocking(move || summaries.save()).await;
 }

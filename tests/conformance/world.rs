@@ -15,7 +15,11 @@ use handlers::{
     chunked::{Engine, EngineOptions},
     storage::{Object, Place},
 };
-use thalweg::{catalog::Catalog, config::Config, server::Server};
+use thalweg::{
+    catalog::Catalog,
+    config::Config,
+    server::{Server, Setup},
+};
 
 use crate::{
     answers, datasets, faults, fixtures,
@@ -93,7 +97,7 @@ fn serve(folder: PathBuf) -> SocketAddr {
             let registry = Registry::with_formats(engine, vec![Arc::new(Memory)]);
             let catalog = Catalog::new(&[folder], 512, registry).unwrap();
             let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
-            let server = Server::bind(config, catalog).await.unwrap();
+            let server = Server::bind(Setup::open(config, catalog)).await.unwrap();
             tell.send(server.address()).unwrap();
             server.run(std::future::pending(), std::future::pending()).await;
         });

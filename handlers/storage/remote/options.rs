@@ -13,7 +13,7 @@ impl Secret {
     }
 
     /// The text, for whom it is meant.
-    pub(super) fn reveal(&self) -> &str {
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

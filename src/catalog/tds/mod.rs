@@ -44,7 +44,7 @@ pub struct Content {
 }
 
 /// A catalog.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Document {
     /// Its name.
     pub(crate) title: String,

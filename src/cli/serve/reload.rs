@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::{Inputs, Loaded, Stamp},
-    server::Control,
+    server::{Control, Setup},
 };
 
 /// How often the file is looked at. A change counts when the next look finds the same: until then it may be
@@ -87,7 +87,7 @@ impl Reloader {
         // A disk that does not answer must not hold up the server.
         let work = move || assemble(&inputs, descriptors, Some(&kept))?.with_something();
         let assembled = tokio::task::spawn_blocking(work).await.map_err(|e| self.refused([e.to_string()]))?;
-        let Assembled { loaded, catalog, kept } = match assembled {
+        let Assembled { loaded, catalog, access, tls, kept } = match assembled {
             Ok(assembled) => assembled,
             Err(Refused { problems, .. }) => {
                 return Err(self.refused(problems.iter().map(ToString::to_string)));
@@ -95,7 +95,7 @@ impl Reloader {
         };
         self.level.set(&loaded.config.log.level);
         tell_content(&catalog);
-        self.control.replace(loaded.config.clone(), catalog);
+        self.control.replace(Setup { config: loaded.config.clone(), catalog, access, tls });
         let waiting = loaded.waiting_for_restart(started);
         let mut text =
             format!("reloaded in {} ms, {}", begin.elapsed().as_millis(), loaded.changes(&self.loaded));

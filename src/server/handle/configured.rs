@@ -16,8 +16,7 @@ impl Call<'_> {
         folder: &DatasetName,
         format: CatalogFormat,
     ) -> Result<Option<HttpResponse<Body>>> {
-        let content = self.live.catalog.content();
-        if content.is_empty() {
+        if !self.data.has_documents() {
             return Ok(None);
         }
         if let Some(response) = self.newest(folder, format).await? {
@@ -25,7 +24,7 @@ impl Call<'_> {
         }
         // A catalog of another name than catalog.xml looks like a folder of its name.
         let whole = folder.as_str();
-        let is_named = |end: &str| whole.ends_with(end) && content.document(whole).is_some();
+        let is_named = |end: &str| whole.ends_with(end) && self.data.document(whole).is_some();
         let (path, is_page) = match format {
             CatalogFormat::Html if is_named(".xml") => (whole.to_owned(), false),
             CatalogFormat::Html if is_named(".html") => (whole.to_owned(), true),
@@ -34,7 +33,7 @@ impl Call<'_> {
             }
             CatalogFormat::Latest | CatalogFormat::Json => return Ok(None),
         };
-        let Some((path, document)) = content.document(&path) else { return Ok(None) };
+        let Some((path, document)) = self.data.document(&path) else { return Ok(None) };
         let more = if path == "catalog.xml" { self.beside_content() } else { Vec::new() };
         let site = thredds::Site { top: &self.top, origin: &self.origin, title: &self.live.config.title };
         let asked = self.query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("dataset="));
@@ -45,8 +44,8 @@ impl Call<'_> {
                 let name = DatasetName::new(found.trim_matches('/'))?;
                 return Self::found(&format!("{}opendap/{}.html", self.top, name.to_url())).map(Some);
             }
-            _ if is_page => thredds::configured_page(document, path, site, &more)?,
-            _ => match thredds::configured(document, site, &more, id.as_ref().map(DatasetName::as_str))? {
+            _ if is_page => thredds::configured_page(&document, path, site, &more)?,
+            _ => match thredds::configured(&document, site, &more, id.as_ref().map(DatasetName::as_str))? {
                 Some(reply) => reply,
                 None => return Ok(None),
             },
@@ -62,7 +61,7 @@ impl Call<'_> {
         folder: &DatasetName,
         format: CatalogFormat,
     ) -> Result<Option<HttpResponse<Body>>> {
-        let catalog = &self.live.catalog;
+        let catalog = &self.data;
         let (folder, file) = match format {
             CatalogFormat::Latest => (folder.clone(), "latest.xml"),
             CatalogFormat::Html => {
@@ -106,6 +105,6 @@ impl Call<'_> {
             let node = Node::new("catalogRef").with("xlink:href", href);
             Some(node.with("xlink:title", path).with("ID", path).with("name", ""))
         };
-        self.live.catalog.beside_content().filter_map(made).collect()
+        self.data.beside_content().filter_map(made).collect()
     }
 }

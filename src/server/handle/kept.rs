@@ -34,7 +34,7 @@ impl Call<'_> {
     /// The way to the file that is the candidate at `at`, where looks `found` it just now.
     pub(super) fn way(&self, candidates: &[Candidate], at: usize, found: &Status) -> Option<Way> {
         let (chosen, before) = candidates.get(..=at)?.split_last()?;
-        self.live.catalog.is_file(&chosen.dataset, found).then(|| Way {
+        self.data.is_file(&chosen.dataset, found).then(|| Way {
             missing: before.iter().map(|candidate| candidate.dataset.clone()).collect(),
             file: chosen.dataset.clone(),
             found: found.clone(),
@@ -46,7 +46,7 @@ impl Call<'_> {
     pub(super) async fn kept_by_way(&self) -> Option<Arc<Kept>> {
         let kept = self.live.answers.by_way(&self.key())?;
         let Way { missing, file, found, .. } = kept.way()?;
-        let catalog = &self.live.catalog;
+        let catalog = &self.data;
         for name in missing {
             if catalog.stat(name).await.is_err_and(|e| e.kind() == ErrorKind::NotFound) {
                 continue;
@@ -82,14 +82,14 @@ impl Call<'_> {
 
     /// What a folder holds, unless that was answered before as it is now.
     pub(super) async fn listed(&self, folder: &DatasetName) -> Result<Listed> {
-        let catalog = &self.live.catalog;
+        let catalog = &self.data;
         let mut listing = catalog.list_bare(folder).await?;
         // Before the summaries are taken: what comes in between is shown next time.
         let about = About::Folder(listing.identity(), catalog.summaries().changes());
         if let Some(kept) = self.kept(&about) {
             return kept.answer(self.asked()).await.map(Listed::Kept);
         }
-        catalog.summaries().attach(&mut listing);
+        catalog.attach(&mut listing);
         Ok(Listed::New(listing, about))
     }
 

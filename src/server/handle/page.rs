@@ -62,8 +62,8 @@ impl Call<'_> {
         form: pages::Form,
     ) -> Result<Reply> {
         let form = if form == pages::Form::Json { form } else { pages::Form::accepted(self.headers) };
-        let is_file = self.live.catalog.stat(&candidate.dataset).await?.size.is_some();
-        let notes = self.live.catalog.notes(&candidate.dataset).await?;
+        let is_file = self.data.stat(&candidate.dataset).await?.size.is_some();
+        let notes = self.data.notes(&candidate.dataset).await?;
         // The form's answers do not show it.
         let is_part = self.query.is_some_and(|query| query.contains("part=request"));
         let summary = if is_part { None } else { summary_of(&source).await };
@@ -99,7 +99,7 @@ impl Call<'_> {
                 break;
             }
             // A folder that cannot be listed now has no page to lead to.
-            let Ok(listing) = self.live.catalog.list(&folder).await else { continue };
+            let Ok(listing) = self.data.list(&folder).await else { continue };
             map.add(&listing);
             if folder.components().count() < DEEPEST_FOLDER {
                 waiting.extend(listing.folders.iter().map(|name| folder.join(name)));

@@ -1,0 +1,115 @@
+//! The public keys of an identity provider: from a file, or fetched and kept for a while.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::jwk::JwkSet;
+use tokio::sync::Mutex;
+
+use super::jwt::key_set;
+
+/// How long fetched keys are good without a look for newer ones.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// Looks are at least so far apart, whatever tokens name.
+const APART: Duration = Duration::from_secs(30);
+
+/// A fetch takes no longer, and no more.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LARGEST: usize = 256 << 10;
+
+/// Where keys come from.
+#[derive(Debug)]
+pub(super) enum KeySource {
+    Fixed(Arc<JwkSet>),
+    Url(String),
+}
+
+impl KeySource {
+    /// Keys that are fetched by https, or without it from this machine.
+    pub(super) fn url(url: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "oidc.keys: expected a file, or a URL such as https://id.example.org/keys";
+        let uri: http::Uri = url.parse().map_err(|_| EXPECTED.to_owned())?;
+        let host = uri.host().unwrap_or_default();
+        let is_here = host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+        match uri.scheme_str() {
+            Some("https") => Ok(Self::Url(url.to_owned())),
+            Some("http") if is_here => Ok(Self::Url(url.to_owned())),
+            Some("http") => {
+                Err("oidc.keys: keys that come unencrypted may be anybody's; use https".to_owned())
+            }
+            _ => Err(EXPECTED.to_owned()),
+        }
+    }
+}
+
+/// The keys as they are known.
+#[derive(Debug)]
+pub(super) struct Keys {
+    source: KeySource,
+    fetched: ArcSwapOption<(Arc<JwkSet>, Instant)>,
+    /// When they were last looked for.
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Keys {
+    pub(super) fn new(source: KeySource) -> Self {
+        Self { source, fetched: ArcSwapOption::empty(), looked: Mutex::new(None) }
+    }
+
+    /// The keys, looked for again when the one called `id` is not among them; `None`: they cannot be had.
+    pub(super) async fn having(&self, id: Option<&str>) -> Option<Arc<JwkSet>> {
+        let url = match &self.source {
+            KeySource::Fixed(set) => return Some(Arc::clone(set)),
+            KeySource::Url(url) => url,
+        };
+        if let Some(set) = self.good(id) {
+            return Some(set);
+        }
+        // One looks, the others wait for what it finds.
+        let mut looked = self.looked.lock().await;
+        if self.good(id).is_none() && looked.is_none_or(|at| at.elapsed() >= APART) {
+            *looked = Some(Instant::now());
+            match fetch(url).await {
+                Ok(set) => self.fetched.store(Some(Arc::new((set, Instant::now())))),
+                Err(why) => {
+                    tracing::warn!(why, "the keys of the identity provider cannot be fetched (oidc.keys)")
+                }
+            }
+        }
+        // Old ones are better than none: the provider may be down for a while.
+        self.fetched.load_full().map(|kept| Arc::clone(&kept.0))
+    }
+
+    fn good(&self, id: Option<&str>) -> Option<Arc<JwkSet>> {
+        let kept = self.fetched.load_full()?;
+        let has = id.is_none_or(|id| kept.0.find(id).is_some());
+        (has && kept.1.elapsed() < FRESH).then(|| Arc::clone(&kept.0))
+    }
+}
+
+async fn fetch(url: &str) -> Result<Arc<JwkSet>, &'static str> {
+    // Somebody else's choice is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("thalweg/", env!("CARGO_PKG_VERSION")))
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let client = client.build().map_err(|_| "TLS cannot be set up")?;
+    let mut answer = client.get(url).send().await.map_err(|_| "no answer")?;
+    if !answer.status().is_success() {
+        return Err("the answer is an error");
+    }
+    let mut text = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(|_| "the answer was cut")? {
+        if text.len() + part.len() > LARGEST {
+            return Err("the answer is too long");
+        }
+        text.extend_from_slice(&part);
+    }
+    key_set(&text).ok_or("the answer is no JWKS")
+}
