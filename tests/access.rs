@@ -1,6 +1,6 @@
 //! Who may read what (promises R14, R23, R24): every route of the table, asked by everybody for everything.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test program: a failed step is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a test program: a failed step is a failed test")]
 
 mod common;
 #[path = "common/netcdf3.rs"]
@@ -252,7 +252,8 @@ fn every_route_asked_by_everybody_for_everything() {
                 }
                 if readers.contains(&role) {
                     // A dataset that is no folder; of what is in a dataset nobody is asked to sign in.
-                    let is_missing = expected.status == 404 && role == "anyone" && !address.starts_with("/zarr/");
+                    let is_missing =
+                        expected.status == 404 && role == "anyone" && !address.starts_with("/zarr/");
                     assert_eq!(answer.status, if is_missing { 401 } else { expected.status }, "{at}");
                     if !address.contains("catalog") {
                         assert_eq!(answer.header("etag"), expected.header("etag"), "{at}");

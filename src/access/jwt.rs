@@ -1,4 +1,4 @@
-//! Tokens of an identity provider (OpenID Connect): JWTs, checked against its public keys.
+//! Tokens of an identity provider (OIDC): JWTs, checked against its public keys.
 //!
 //! What a token says of itself is believed as far as the settings allow: its algorithm must be one of theirs, all of
 //! which are asymmetric, and one of the key it names. So `none`, and a public key used as the secret of an HMAC, are
@@ -107,7 +107,7 @@ impl Jwt {
         if token.len() > LONGEST {
             return Err("it is too long");
         }
-        let header = decode_header(token).map_err(|_| "it is no JWT")?;
+        let header = decode_header(token).or(Err("it is no JWT"))?;
         if !self.algorithms.contains(&header.alg) {
             return Err("its algorithm is not allowed");
         }

@@ -32,7 +32,7 @@ impl KeySource {
     /// Keys that are fetched by https, or without it from this machine.
     pub(super) fn url(url: &str) -> Result<Self, String> {
         const EXPECTED: &str = "oidc.keys: expected a file, or a URL such as https://id.example.org/keys";
-        let uri: http::Uri = url.parse().map_err(|_| EXPECTED.to_owned())?;
+        let uri: http::Uri = url.parse().or(Err(EXPECTED.to_owned()))?;
         let host = uri.host().unwrap_or_default();
         let is_here = host == "localhost" || host == "127.0.0.1" || host == "[::1]";
         match uri.scheme_str() {
@@ -76,7 +76,7 @@ impl Keys {
             match fetch(url).await {
                 Ok(set) => self.fetched.store(Some(Arc::new((set, Instant::now())))),
                 Err(why) => {
-                    tracing::warn!(why, "the keys of the identity provider cannot be fetched (oidc.keys)")
+                    tracing::warn!(why, "the keys of the identity provider cannot be fetched (oidc.keys)");
                 }
             }
         }
@@ -99,13 +99,13 @@ async fn fetch(url: &str) -> Result<Arc<JwkSet>, &'static str> {
         .timeout(PATIENCE)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
-    let client = client.build().map_err(|_| "TLS cannot be set up")?;
-    let mut answer = client.get(url).send().await.map_err(|_| "no answer")?;
+    let client = client.build().or(Err("TLS cannot be set up"))?;
+    let mut answer = client.get(url).send().await.or(Err("no answer"))?;
     if !answer.status().is_success() {
         return Err("the answer is an error");
     }
     let mut text = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(|_| "the answer was cut")? {
+    while let Some(part) = answer.chunk().await.or(Err("the answer was cut"))? {
         if text.len() + part.len() > LARGEST {
             return Err("the answer is too long");
         }

@@ -11,7 +11,7 @@ mod password;
 mod rules;
 mod verify;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{fmt::Write as _, net::IpAddr, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use handlers::storage::Secret;
@@ -29,6 +29,9 @@ pub use self::{
     password::{check_hash, hash},
     rules::{Caller, Readers, Rule, Rules, User},
 };
+
+/// A setting, and what is wrong with what it says; never a secret.
+pub type Wrong = (&'static str, String);
 
 /// Everything that is set about access.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,11 +98,13 @@ impl std::fmt::Debug for Material {
 
 /// What settings keep of a token: the hexadecimal digits of its SHA-256.
 pub fn token_hash(token: &str) -> String {
-    digest::digest(&digest::SHA256, token.as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = digest::digest(&digest::SHA256, token.as_bytes());
+    let mut text = String::with_capacity(64);
+    for byte in digest.as_ref() {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A secret of 32 random bytes, as text.
@@ -108,7 +113,7 @@ pub fn token_hash(token: &str) -> String {
 /// When the system gives no random bytes.
 pub fn new_secret() -> Result<String, String> {
     let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random bytes".to_owned())?;
+    SystemRandom::new().fill(&mut bytes).or(Err("the system gives no random bytes".to_owned()))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
@@ -125,7 +130,7 @@ impl Access {
     ///
     /// # Errors
     /// The table or setting at fault, and what is wrong.
-    pub fn new(settings: &Settings, material: &Material) -> Result<Self, (&'static str, String)> {
+    pub fn new(settings: &Settings, material: &Material) -> Result<Self, Wrong> {
         let set = settings.signing_keys.iter().map(|secret| secret.reveal().as_bytes());
         let links = Links::new(material.signing_keys.iter().map(Vec::as_slice).chain(set));
         let links = links.map_err(|e| ("signing.keys", e))?;

@@ -51,7 +51,7 @@ pub fn hash(password: &str) -> Result<String, String> {
 /// What is wrong with it; never the hash.
 pub fn check_hash(hash: &str) -> Result<(), String> {
     const EXPECTED: &str = "expected a hash that `thalweg hash-password` makes ($argon2id$...)";
-    let parsed = PasswordHash::new(hash).map_err(|_| EXPECTED.to_owned())?;
+    let parsed = PasswordHash::new(hash).or(Err(EXPECTED.to_owned()))?;
     let number = |name: &str| parsed.params.get(name).and_then(|value| value.decimal().ok());
     let (memory, turns) = (number("m"), number("t"));
     if parsed.algorithm.as_str() != "argon2id" || parsed.hash.is_none() || memory.is_none() {
@@ -85,7 +85,7 @@ pub(super) struct Passwords {
 impl Passwords {
     pub(super) fn new() -> Result<Self, String> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        let key = key.map_err(|_| "the system gives no random bytes".to_owned())?;
+        let key = key.or(Err("the system gives no random bytes".to_owned()))?;
         let params = ParamsBuilder::new().build().map_err(|e| e.to_string())?;
         let nobody = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
             .hash_password(hmac::sign(&key, b"nobody").as_ref())

@@ -42,9 +42,8 @@ pub enum Readers {
 impl Readers {
     fn has(&self, caller: &Caller) -> bool {
         match (self, caller) {
-            (Self::Everyone, _) => true,
+            (Self::Everyone, _) | (Self::SignedIn, Caller::Known(_)) => true,
             (_, Caller::Anyone | Caller::Linked(_)) => false,
-            (Self::SignedIn, Caller::Known(_)) => true,
             (Self::Named { users, groups }, Caller::Known(user)) => {
                 users.contains(&user.name) || user.groups.iter().any(|group| groups.contains(group))
             }

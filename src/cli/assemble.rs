@@ -10,7 +10,7 @@ use handlers::{Registry, storage::is_store_url};
 
 use super::{Failure, registry};
 use crate::{
-    access::Access,
+    access::{Access, Wrong},
     catalog::{
         Catalog, Served,
         tds::{self, Content},
@@ -185,10 +185,10 @@ pub(super) fn assemble(
 }
 
 /// Who may read what, and TLS.
-fn guards(config: &Config) -> Result<(Access, Option<Tls>), (&'static str, String)> {
+fn guards(config: &Config) -> Result<(Access, Option<Tls>), Wrong> {
     let access = Access::new(&config.access, &config::material(config)?)?;
     let files = config::certificates(config)?;
-    Ok((access, files.map(|(chain, key)| Tls::new(&chain, &key)).transpose()?))
+    Ok((access, files.map(|[chain, key]| Tls::new(&chain, &key)).transpose()?))
 }
 
 /// The files that they are read from.

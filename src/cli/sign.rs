@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     /// How long the link is good: 30min, 12h, 7d
     #[arg(long = "for", value_name = "TIME", default_value = "7d")]
     time: String,
-    /// Print a new key for signing.keys or a file of signing.key_files, and nothing else
+    /// Print a new key for `signing.keys` or a file of `signing.key_files`, and nothing else
     #[arg(long)]
     new_key: bool,
     /// A folder, file or URL that is served, in place of those of the settings

@@ -7,7 +7,7 @@ use handlers::storage::Secret;
 
 use super::{Config, value::Value};
 use crate::{
-    access::{Account, Material, Readers, Rule, Token, check_hash},
+    access::{Account, Material, Readers, Rule, Token, Wrong, check_hash},
     catalog::DatasetName,
 };
 
@@ -67,7 +67,7 @@ impl Value {
     }
 
     pub(super) fn secrets(&self) -> Result<Vec<Secret>, String> {
-        let texts = self.texts().map_err(|_| "expected an array of strings".to_owned())?;
+        let texts = self.texts().or(Err("expected an array of strings".to_owned()))?;
         Ok(texts.into_iter().map(Secret::new).collect())
     }
 
@@ -158,7 +158,7 @@ fn digest(text: &str) -> Option<[u8; 32]> {
 ///
 /// # Errors
 /// The setting, and what is wrong.
-pub fn material(config: &Config) -> Result<Material, (&'static str, String)> {
+pub fn material(config: &Config) -> Result<Material, Wrong> {
     let access = &config.access;
     let key =
         |path| read(path).map(|bytes| bytes.trim_ascii().to_vec()).map_err(|e| ("signing.key_files", e));
@@ -172,12 +172,12 @@ pub fn material(config: &Config) -> Result<Material, (&'static str, String)> {
 ///
 /// # Errors
 /// As [`material`].
-pub fn certificates(config: &Config) -> Result<Option<(Vec<u8>, Vec<u8>)>, (&'static str, String)> {
+pub fn certificates(config: &Config) -> Result<Option<[Vec<u8>; 2]>, Wrong> {
     match (&config.tls.certificate, &config.tls.key) {
         (None, None) => Ok(None),
         (Some(chain), Some(key)) => {
             let chain = read(chain).map_err(|e| ("tls.certificate", e))?;
-            Ok(Some((chain, read(key).map_err(|e| ("tls.key", e))?)))
+            Ok(Some([chain, read(key).map_err(|e| ("tls.key", e))?]))
         }
         (Some(_), None) => {
             Err(("tls.certificate", "tls.key is missing: the file of its private key".to_owned()))

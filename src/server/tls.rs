@@ -9,6 +9,8 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use crate::access::Wrong;
+
 /// A certificate and its key, ready for connections.
 #[derive(Clone)]
 pub struct Tls(Arc<ServerConfig>);
@@ -24,15 +26,15 @@ impl Tls {
     ///
     /// # Errors
     /// The setting at fault and what is wrong; never what is in a file.
-    pub fn new(certificates: &[u8], key: &[u8]) -> Result<Self, (&'static str, String)> {
+    pub fn new(certificates: &[u8], key: &[u8]) -> Result<Self, Wrong> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificates)
             .collect::<Result<_, _>>()
-            .map_err(|_| ("tls.certificate", "the file is no PEM file of certificates".to_owned()))?;
+            .or(Err(("tls.certificate", "the file is no PEM file of certificates".to_owned())))?;
         if chain.is_empty() {
             return Err(("tls.certificate", "there is no certificate in the file".to_owned()));
         }
         let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|_| ("tls.key", "there is no private key (PEM) in the file".to_owned()))?;
+            .or(Err(("tls.key", "there is no private key (PEM) in the file".to_owned())))?;
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
