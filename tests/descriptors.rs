@@ -21,7 +21,7 @@ const FILES: usize = 12;
 /// The lowest descriptor that the server does not use: the next it will be given.
 fn next_descriptor(server: &Server) -> u64 {
     let folder = format!("/proc/{}/fd", server.id());
-    (0..).find(|n| fs::symlink_metadata(format!("{folder}/{n}")).is_err()).unwrap()
+    (0..10_000).find(|n| fs::symlink_metadata(format!("{folder}/{n}")).is_err()).unwrap()
 }
 
 /// From now on, the server may have `limit` descriptors.

@@ -229,8 +229,8 @@ struct Reading {
     fresh: bool,
     /// Bands that are read at once: few at first, so that the first block comes sooner.
     at_once: usize,
-    /// No band has been begun.
-    is_new: bool,
+    /// For the first band, until it is begun.
+    begun: Option<Arc<Notify>>,
     /// Bytes of the budget that its bands and blocks hold.
     own: Arc<AtomicU64>,
     #[expect(dead_code, reason = "held for what its end does")]
@@ -294,7 +294,7 @@ impl Reading {
             small,
             little: false,
             at_once,
-            is_new: true,
+            begun: Some(Arc::default()),
             own: Arc::default(),
             counted,
         })
@@ -372,9 +372,8 @@ impl Reading {
             self.own.fetch_add(u64::from(all) * UNIT, Ordering::Relaxed);
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
             let is_slow = decoded > SLOW && !self.array.pipeline.is_empty();
-            let is_awaited =
-                mem::take(&mut self.is_new) && is_slow && self.array.elements.numbers().is_some();
-            let begun = is_awaited.then(Arc::<Notify>::default);
+            let numbers = self.array.elements.numbers().is_some();
+            let begun = self.begun.take().filter(|_| is_slow && numbers);
             let read = self.read(&band, begun.clone())?;
             let own = Arc::clone(&self.own);
             let reading = async move {
