@@ -7,6 +7,7 @@ mod access;
 mod datasets;
 mod document;
 mod load;
+mod manager;
 mod origin;
 mod print;
 mod roots;
@@ -23,6 +24,7 @@ pub use self::{
     access::{certificates, material},
     datasets::CollectionSettings,
     load::{Inputs, Loaded, Overrides, parse},
+    manager::Manager,
     origin::{ConfigError, Origin},
     roots::Mount,
     stamp::Stamp,
@@ -134,7 +136,7 @@ pub struct Limits {
     pub open_datasets: u64,
     /// How long answers may finish after the server is told to stop.
     pub drain_timeout: Duration,
-    /// How long connections are still accepted after the server is told to stop.
+    /// How long connections are still accepted after SIGTERM, so that those in front of the server notice.
     pub drain_delay: Duration,
 }
 
@@ -182,7 +184,7 @@ impl Default for Limits {
             chunk_cache: 96 * MIB,
             open_datasets: 512,
             drain_timeout: Duration::from_secs(30),
-            drain_delay: Duration::from_secs(0),
+            drain_delay: Duration::from_secs(2),
         }
     }
 }

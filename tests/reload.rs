@@ -237,7 +237,11 @@ fn metrics_may_have_a_port_of_their_own() {
         (answer.status, answer.header("content-type")),
         (200, "text/plain; version=0.0.4; charset=utf-8")
     );
-    assert!(answer.text().contains("\nthalweg_requests_total{class=\"4xx\",outcome=\"done\"} 1\n"));
+    assert!(
+        answer
+            .text()
+            .contains("\nthalweg_requests_total{route=\"probe\",class=\"4xx\",outcome=\"done\"} 1\n")
+    );
     assert!(answer.text().contains("\nthalweg_connections 1\n"), "{}", answer.text());
     assert_eq!((ask("/-/live").status, ask("/files/a.nc").status, ask("/").status), (200, 404, 404));
 }

@@ -25,6 +25,7 @@ use super::{
     pieces::{Cutter, Gathered, Piece, Sizes},
     room::ROOM,
 };
+use crate::storage::carried;
 
 /// Pieces of one stream that are begun before they are wanted.
 const AHEAD: usize = 4;
@@ -158,7 +159,7 @@ impl<T> Drop for Task<T> {
 
 impl<T: Send + 'static> Task<T> {
     pub(super) fn spawn(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
+        Self(tokio::spawn(carried(work)))
     }
 
     pub(super) async fn result(mut self) -> Result<T> {

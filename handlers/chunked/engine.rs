@@ -10,8 +10,8 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,9 +28,10 @@ use super::{
     cache::ChunkCache,
     plan::{Band, BandLimit, Plan},
     read::BandRead,
+    rehearsal::Rehearsal,
     tally::Tally,
 };
-use crate::storage::may_block_here;
+use crate::storage::{carried, may_block_here};
 
 /// What a permit stands for.
 const UNIT: u64 = 1 << 10;
@@ -91,6 +92,10 @@ pub struct Engine {
     /// Reads that have begun and not ended: they share the budget.
     readings: Arc<AtomicU64>,
     tally: Tally,
+    /// Nothing more is read: the server stops.
+    is_stopped: AtomicBool,
+    /// Set when nothing is to be read any more, but counted.
+    pub(super) rehearsal: OnceLock<Arc<Rehearsal>>,
 }
 
 impl Default for Engine {
@@ -111,6 +116,8 @@ impl Engine {
             decoders: Arc::new(Semaphore::new(options.decoders.max(1))),
             readings: Arc::default(),
             tally: Tally::default(),
+            is_stopped: AtomicBool::new(false),
+            rehearsal: OnceLock::new(),
             options,
         }
     }
@@ -118,9 +125,16 @@ impl Engine {
     /// Reads `selection` of `array`: lazily, in bounded memory, cancelled by dropping the stream. Must be
     /// polled within a tokio runtime.
     pub fn read(self: &Arc<Self>, array: &Arc<ChunkedArray>, selection: &Selection) -> BlockStream {
+        if let Some(rehearsal) = self.rehearsal.get() {
+            return rehearsal.read(array, selection);
+        }
         let reading = Reading::new(Arc::clone(self), Arc::clone(array), selection);
         Box::pin(futures::stream::unfold(Some(reading), |reading| async {
             let mut reading = match reading? {
+                Ok(reading) if reading.engine.is_stopped.load(Ordering::Relaxed) => {
+                    let message = "the server stops; ask again";
+                    return Some((Err(Error::new(ErrorKind::Overloaded, message)), None));
+                }
                 Ok(reading) => reading,
                 Err(e) => return Some((Err(e), None)),
             };
@@ -130,6 +144,11 @@ impl Engine {
                 Err(e) => Some((Err(e), None)),
             }
         }))
+    }
+
+    /// From now on streams fail when they are asked for more: what they feed can still say so.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
     }
 
     /// The limits.
@@ -394,7 +413,7 @@ impl Reading {
                 }
                 break;
             }
-            self.in_flight.push_back(Task { handle: tokio::spawn(reading), begun });
+            self.in_flight.push_back(Task { handle: tokio::spawn(carried(reading)), begun });
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod engine;
 mod origin;
 pub mod plan;
 mod read;
+mod rehearsal;
 mod stored;
 mod strided;
 mod tally;
@@ -30,6 +31,7 @@ use crate::storage::{Object, Store};
 
 pub use elements::Numbers;
 pub use engine::{Engine, EngineOptions};
+pub use rehearsal::{Rehearsal, Rehearsed};
 pub use tally::Counts;
 pub use varying::VaryingArray;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cdm::{Error, Result};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::storage::{Object, Part, Store};
+use crate::storage::{Object, Part, Store, count};
 
 /// Requests of one call that are under way at once.
 const IN_FLIGHT: usize = 8;
@@ -140,8 +140,9 @@ impl Request {
     async fn run(self, at_most: u64) -> Result<Vec<(usize, Option<Bytes>)>> {
         match self {
             Self::Key(i, store, path) => {
-                let found = store.open(&path, Part::Whole { at_most }).await?;
-                Ok(vec![(i, found.map(|(_, bytes)| bytes))])
+                let found = store.open(&path, Part::Whole { at_most }).await?.map(|(_, bytes)| bytes);
+                count(found.as_ref().map_or(0, Bytes::len));
+                Ok(vec![(i, found)])
             }
             Self::Ranges(serves, object, ranges) => {
                 let found = object.read_ranges(&ranges).await?;

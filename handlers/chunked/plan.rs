@@ -257,5 +257,10 @@ impl Axis {
     }
 }
 
+/// What one axis takes from its chunks, which have `chunk` indices: the first `most` runs.
+pub(super) fn runs(slices: &[Slice], chunk: u64, most: usize) -> Vec<Run> {
+    Axis::new(slices, chunk.max(1)).runs(0).take(most).collect()
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use cdm::{Block, Error, ErrorKind, Result, ResultExt};
 use tokio::sync::Notify;
 
+pub(super) use self::pieces::{halves, is_one_read};
 use self::{
     encoded::{Encoded, Keep},
     pieces::{Piece, piece_range},

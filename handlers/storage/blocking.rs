@@ -12,6 +12,8 @@ use std::{
 
 use cdm::{Error, Result};
 
+use super::meter::Meter;
+
 thread_local! {
     /// This thread may block in what is polled now.
     static HERE: Cell<bool> = const { Cell::new(false) };
@@ -44,7 +46,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     if may_block_here() {
         return work();
     }
-    match tokio::task::spawn_blocking(work).await {
+    let meter = Meter::current();
+    let counted = move || match meter {
+        Some(meter) => meter.within(work),
+        None => work(),
+    };
+    match tokio::task::spawn_blocking(counted).await {
         Ok(done) => done,
         Err(e) => Err(Error::internal("a worker failed").with_source(e)),
     }

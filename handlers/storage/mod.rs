@@ -11,7 +11,9 @@ mod kept;
 pub(crate) mod lazy;
 pub mod local;
 mod memory;
+mod meter;
 mod near;
+mod process;
 mod remote;
 mod store;
 mod watch;
@@ -28,10 +30,13 @@ pub use kept::KeptFiles;
 pub(crate) use local::is_same_file;
 pub use local::{Entry, EntryKind, LocalRoot};
 pub use memory::MemoryObject;
+pub use meter::Meter;
+pub(crate) use meter::{carried, count};
+pub use process::{open_files, resident_bytes};
 pub(crate) use remote::percent_decoded;
 pub use remote::{RemoteOptions, RemoteStore, Secret, StoreOptions, is_store_url, remote_root, shown_url};
 pub(crate) use store::larger;
-pub use store::{FileStatus, Part, Place, Store, join};
+pub use store::{FileStatus, Part, Place, Store, StoreCalls, join};
 pub use zip::ZipStore;
 
 /// Byte ranges of one version of one object.
@@ -85,14 +90,14 @@ impl Object {
     /// One range; a range outside the object is `Corrupt` (a file that names more than it holds).
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         self.check(&range)?;
-        let mut all = self.reader.read(&[range]).await?;
+        let mut all = counted(self.reader.read(&[range]).await?);
         all.pop().ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
     /// Several ranges, as [`ReadRanges::read`]; empty ones are allowed.
     pub async fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         ranges.iter().try_for_each(|r| self.check(r))?;
-        self.reader.read(ranges).await
+        self.reader.read(ranges).await.map(counted)
     }
 
     /// One range, from a thread that may block.
@@ -104,13 +109,15 @@ impl Object {
     /// Several ranges, from a thread that may block.
     pub fn read_ranges_blocking(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         ranges.iter().try_for_each(|r| self.check(r))?;
-        self.reader.read_blocking(ranges)
+        self.reader.read_blocking(ranges).map(counted)
     }
 
     /// As many bytes from `start` on as `out` has, from a thread that may block.
     pub fn read_into(&self, start: u64, out: &mut [u8]) -> Result<()> {
         self.check(&(start..start.saturating_add(out.len() as u64)))?;
-        self.reader.read_into(start, out)
+        self.reader.read_into(start, out)?;
+        count(out.len());
+        Ok(())
     }
 
     /// See [`ReadRanges::is_near`].
@@ -124,6 +131,12 @@ impl Object {
         }
         Ok(())
     }
+}
+
+/// What was read, which is counted.
+fn counted(all: Vec<Bytes>) -> Vec<Bytes> {
+    count(all.iter().map(Bytes::len).sum());
+    all
 }
 
 /// The file names bytes that it does not hold.

@@ -101,10 +101,28 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Duration::from_secs(2)
     }
 
+    /// What has been asked of a store over a network, of all who share it; `None` of others.
+    fn calls(&self) -> Option<StoreCalls> {
+        None
+    }
+
     /// Whether asking it costs a request over a network.
     fn is_remote(&self) -> bool {
         false
     }
+}
+
+/// What [`Store::calls`] tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreCalls {
+    /// The store as messages name it: `s3://bucket`.
+    pub store: String,
+    /// Requests so far, each retry too.
+    pub requests: u64,
+    /// Those that failed in a way that may pass.
+    pub failures: u64,
+    /// The store is left alone for a while because it fails.
+    pub is_open: bool,
 }
 
 /// What [`Store::stat`] says of an object.

@@ -24,10 +24,10 @@ use cdm::{Error, ErrorKind, Result, Source, coordinates::summarise::summarise};
 use handlers::{
     Registry,
     aggregation::{Collection, Note, Snapshot},
-    chunked::Counts,
+    chunked::{Counts, Rehearsal},
     ncml,
     registry::Found,
-    storage::{KeptFiles, Object, Place},
+    storage::{KeptFiles, Object, Place, StoreCalls},
 };
 use moka::future::Cache;
 
@@ -114,6 +114,48 @@ impl Catalog {
     /// What the chunk engine has done and holds.
     pub fn engine(&self) -> Counts {
         self.registry.engine().counts()
+    }
+
+    /// Ends what is being read: each reader meets an error where it is.
+    pub fn stop_reading(&self) {
+        self.registry.engine().stop();
+    }
+
+    /// What has been asked of the object stores that places are in, each store once.
+    pub fn store_calls(&self) -> Vec<StoreCalls> {
+        let mut all: Vec<StoreCalls> = Vec::new();
+        for root in self.tree.roots() {
+            let Some(calls) = root.place("", &root.mount).store.calls() else { continue };
+            match all.iter_mut().find(|known| known.store == calls.store) {
+                Some(known) => {
+                    known.requests += calls.requests;
+                    known.failures += calls.failures;
+                    known.is_open |= calls.is_open;
+                }
+                None => all.push(calls),
+            }
+        }
+        all
+    }
+
+    /// From now on nothing is read of any dataset: what would be is counted.
+    pub fn rehearse(&self) -> Arc<Rehearsal> {
+        self.registry.engine().rehearse()
+    }
+
+    /// The name of a dataset's format; `None` for one that is made of others.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub async fn format(&self, name: &DatasetName) -> Result<Option<&'static str>> {
+        if self.definitions.get(name).is_some() {
+            return Ok(None);
+        }
+        let place = self.place(name)?;
+        if let Some(found) = self.registry.find(&place).await? {
+            return Ok(Some(found.format.name()));
+        }
+        Ok(self.registry.mark_of(&place).await?.map(|(format, _)| format.name()))
     }
 
     /// Adds what the configuration defines.

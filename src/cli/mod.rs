@@ -7,6 +7,7 @@ mod assemble;
 mod cat;
 mod check;
 mod config;
+mod explain;
 mod ls;
 mod ncml;
 mod secrets;
@@ -53,6 +54,8 @@ enum Command {
     Ncml(ncml::Arguments),
     /// Find what cannot be served, or not well, and say what mends it
     Check(check::Arguments),
+    /// Say what a URL means, and what answering it would take
+    Explain(explain::Arguments),
     /// Write, check and print settings
     Config(config::Arguments),
     /// Make what settings keep of a password, which is read from standard input
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Cat(arguments) => cat::run(&arguments),
         Command::Ncml(arguments) => ncml::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::HashPassword => secrets::hash_password(),
         Command::HashToken { new } => secrets::hash_token(new),

@@ -2,9 +2,10 @@
 
 mod control;
 mod log;
+mod notify;
 mod reload;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use tokio::{
@@ -13,7 +14,10 @@ use tokio::{
 };
 
 pub(super) use self::control::{Arguments as ReloadArguments, reload};
-use self::reload::{Reloader, stamp};
+use self::{
+    notify::Notify,
+    reload::{Reloader, stamp},
+};
 use super::{
     Failure,
     assemble::{Assembled, assemble},
@@ -22,8 +26,8 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, DatasetName},
-    config::{Inputs, Stamp},
-    server::{Server, Setup},
+    config::{Inputs, Manager, Stamp},
+    server::{Server, Setup, Stop},
 };
 
 /// Folders looked through for a dataset to name in the greeting.
@@ -53,7 +57,7 @@ pub(super) struct Arguments {
     /// error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// How long connections are still accepted after the signal to stop
+    /// How long connections are still accepted after SIGTERM
     #[arg(long, value_name = "TIME")]
     drain_delay: Option<String>,
 }
@@ -105,7 +109,9 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
     let control = server.control();
     let (asked, reloads) = mpsc::channel(1);
     let seen = (seen, Stamp::of(kept.files()));
-    let reloader = Reloader { inputs, seen, descriptors, control, level, loaded, kept };
+    let notify = Arc::new(Notify::new(Manager::of_environment().as_ref()));
+    let reloader =
+        Reloader { inputs, seen, descriptors, control, level, loaded, kept, notify: Arc::clone(&notify) };
     let origin = origin.unwrap_or_else(|| format!("{scheme}://{address}"));
     say(format_args!("serving {roots}"));
     say(format_args!("listening on {scheme}://{address}/{}", reach(address.ip())));
@@ -116,17 +122,19 @@ async fn serve(inputs: Inputs) -> Result<(), Failure> {
     if let Some(name) = first {
         say(format_args!("try ncdump -h {origin}/opendap/{}", name.to_url()));
     }
-    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let manager = Arc::clone(&notify);
     let now = async move {
-        signals.next().await;
+        let stop = signals.next().await;
+        manager.stopping();
         // The server may have ended already.
-        let _ = stop.send(());
+        let _ = tell.send(stop);
         signals.next().await;
     };
-    let stop = async move {
-        let _ = stopped.await;
-    };
+    let stop = async move { told.await.unwrap_or(Stop::Prompt) };
+    notify.ready();
     tokio::select! {
+        () = notify.live() => {}
         () = server.run(stop, now) => {}
         () = reloader.run(hangup, reloads) => {}
         () = control::listen(address.port(), asked) => {}
@@ -156,10 +164,11 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) {
+    /// The next of them: who presses Ctrl-C waits for the end, who sends SIGTERM has others to tell.
+    async fn next(&mut self) -> Stop {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Stop::Drain,
+            _ = self.interrupt.recv() => Stop::Prompt,
         }
     }
 }
@@ -180,7 +189,7 @@ async fn first_dataset(catalog: &Catalog) -> Option<DatasetName> {
 }
 
 /// Raises the number of files and sockets this process may hold to what it is allowed, and says how many.
-fn descriptors() -> u64 {
+pub(super) fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };

@@ -10,7 +10,7 @@ pub mod thredds;
 pub mod zarr;
 
 use bytes::Bytes;
-use cdm::{Dataset, Result};
+use cdm::{Dataset, Result, Variable};
 use futures::{TryStreamExt, stream::BoxStream};
 use http::{HeaderMap, StatusCode};
 
@@ -76,6 +76,30 @@ impl Reply {
             identity: None,
             compressible: true,
             body: Box::pin(futures::stream::once(async move { Ok(text) })),
+        }
+    }
+}
+
+/// A variable as an answer with data has it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Selected {
+    /// As the protocol calls it.
+    pub name: String,
+    /// As the protocol calls its type.
+    #[serde(rename = "type")]
+    pub data_type: &'static str,
+    /// Its dimensions: names, where they have one, and how much of them.
+    pub dimensions: Vec<(Option<String>, u64)>,
+}
+
+impl Selected {
+    fn new(name: String, data_type: &'static str, variable: &Variable) -> Self {
+        let short = |name: &cdm::FullName| name.short().to_owned();
+        let dimensions = variable.dimensions.iter();
+        Self {
+            name,
+            data_type,
+            dimensions: dimensions.map(|d| (d.name.as_ref().map(short), d.size)).collect(),
         }
     }
 }

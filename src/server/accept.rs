@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Phase, Shared,
+    Phase, Shared, Stop,
     handle::{Connection, Port, handle},
     idle::IdleTimer,
     layers::traced,
@@ -28,19 +28,24 @@ use super::{
 /// Pause after a failed accept: without it, running out of descriptors would spin (promise R13).
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// How long answers that are cut may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 pub(super) async fn run(
     listener: TcpListener,
     metrics: Option<TcpListener>,
     shared: Arc<Shared>,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Stop>,
     now: impl Future<Output = ()>,
 ) {
     let finish = async {
-        stop.await;
+        let stop = stop.await;
         tracing::info!("stopping: open answers may finish");
         shared.phase.send_replace(Phase::Leaving);
-        let delay = shared.live.load().config.limits.drain_delay;
-        tokio::time::sleep(delay).await;
+        if stop == Stop::Drain {
+            let delay = shared.live.load().config.limits.drain_delay;
+            tokio::time::sleep(delay).await;
+        }
         shared.phase.send_replace(Phase::Draining);
     };
     let whole = async {
@@ -57,6 +62,10 @@ pub(super) async fn run(
         let patience = shared.live.load().config.limits.drain_timeout;
         if tokio::time::timeout(patience, shared.phase.closed()).await.is_err() {
             tracing::warn!("stopped with answers unfinished");
+            // Front ends that can say so at the end of what they have sent, do.
+            shared.live.load().stop_reading();
+            // Whoever still takes nothing is cut.
+            let _ = tokio::time::timeout(LAST_WORDS, shared.phase.closed()).await;
         }
     };
     tokio::select! {
@@ -83,6 +92,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
                 }
             };
             let Some(place) = admit(shared, &addresses, peer.ip()) else {
+                shared.metrics.turned_away();
                 tracing::debug!(client = %peer.ip(), "too many connections from one address");
                 continue;
             };

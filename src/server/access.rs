@@ -29,10 +29,17 @@ pub(super) struct Fields<'a> {
     pub(super) request: &'a dyn std::fmt::Display,
     pub(super) id: &'a str,
     pub(super) client: IpAddr,
+    pub(super) route: &'static str,
+    /// What of the path names the dataset.
+    pub(super) dataset: Option<&'a str>,
     pub(super) status: Option<u16>,
     pub(super) bytes: u64,
+    /// Bytes that were read from storage.
+    pub(super) read: u64,
     pub(super) ms: u64,
     pub(super) outcome: &'static str,
+    /// Why it failed.
+    pub(super) reason: Option<&'static str>,
 }
 
 thread_local! {
@@ -61,35 +68,72 @@ impl AccessLog {
 /// Puts the line of `fields` at `time` into `line`; whether it is right as it is.
 fn put(line: &mut Vec<u8>, format: LogFormat, fields: &Fields<'_>, time: &[u8]) -> bool {
     let is_json = format == LogFormat::Json;
-    // What stands before each field, and after the last.
-    let [request, id, client, status, bytes, ms, outcome, end]: [&str; 8] = if is_json {
-        [
-            "\",\"level\":\"INFO\",\"message\":\"",
-            "\",\"id\":\"",
-            "\",\"client\":\"",
-            ",\"status\":",
-            ",\"bytes\":",
-            ",\"ms\":",
-            ",\"outcome\":\"",
-            "\",\"target\":\"thalweg::access\"}\n",
-        ]
-    } else {
-        ["  INFO thalweg::access: ", " id=", " client=", " status=", " bytes=", " ms=", " outcome=\"", "\"\n"]
+    // What stands before the request, and after everything.
+    let (before, end) = match format {
+        LogFormat::Json => ("\",\"level\":\"INFO\",\"message\":\"", ",\"target\":\"thalweg::access\"}\n"),
+        LogFormat::Text => ("  INFO thalweg::access: ", "\n"),
     };
     if is_json {
         line.extend_from_slice(b"{\"timestamp\":\"");
     }
     line.extend_from_slice(time);
-    line.extend_from_slice(request.as_bytes());
+    line.extend_from_slice(before.as_bytes());
     let begin = line.len();
     // Writing to memory cannot fail.
     let _ = write!(line, "{}", fields.request);
     let written = line.get(begin..).unwrap_or_default();
+    // The dataset is a part of the request.
     let is_plain = written.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'));
-    for part in [id, fields.id, client] {
-        line.extend_from_slice(part.as_bytes());
+    if is_json {
+        line.push(b'"');
     }
-    match fields.client {
+    // Texts that `tracing` shows as they are, without quotes in text.
+    put_name(line, is_json, "id");
+    put_bare(line, is_json, |line| line.extend_from_slice(fields.id.as_bytes()));
+    put_name(line, is_json, "client");
+    put_bare(line, is_json, |line| put_address(line, fields.client));
+    put_text(line, is_json, "route", Some(fields.route));
+    put_text(line, is_json, "dataset", fields.dataset);
+    let numbers = [
+        ("status", fields.status.map(u64::from)),
+        ("bytes", Some(fields.bytes)),
+        ("read", Some(fields.read)),
+        ("ms", Some(fields.ms)),
+    ];
+    for (name, number) in numbers {
+        let Some(number) = number else { continue };
+        put_name(line, is_json, name);
+        put_decimal(line, number);
+    }
+    put_text(line, is_json, "outcome", Some(fields.outcome));
+    put_text(line, is_json, "reason", fields.reason);
+    line.extend_from_slice(end.as_bytes());
+    is_plain
+}
+
+fn put_name(line: &mut Vec<u8>, is_json: bool, name: &str) {
+    let (before, after): (&[u8], &[u8]) = if is_json { (b",\"", b"\":") } else { (b" ", b"=") };
+    line.extend_from_slice(before);
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(after);
+}
+
+fn put_bare(line: &mut Vec<u8>, is_json: bool, put: impl FnOnce(&mut Vec<u8>)) {
+    line.extend(is_json.then_some(b'"'));
+    put(line);
+    line.extend(is_json.then_some(b'"'));
+}
+
+fn put_text(line: &mut Vec<u8>, is_json: bool, name: &str, text: Option<&str>) {
+    let Some(text) = text else { return };
+    put_name(line, is_json, name);
+    line.push(b'"');
+    line.extend_from_slice(text.as_bytes());
+    line.push(b'"');
+}
+
+fn put_address(line: &mut Vec<u8>, address: IpAddr) {
+    match address {
         IpAddr::V4(address) => {
             for (at, octet) in address.octets().into_iter().enumerate() {
                 line.extend((at > 0).then_some(b'.'));
@@ -97,23 +141,10 @@ fn put(line: &mut Vec<u8>, format: LogFormat, fields: &Fields<'_>, time: &[u8]) 
             }
         }
         IpAddr::V6(address) => {
+            // Writing to memory cannot fail.
             let _ = write!(line, "{address}");
         }
     }
-    if is_json {
-        line.push(b'"');
-    }
-    let numbers =
-        [(status, fields.status.map(u64::from)), (bytes, Some(fields.bytes)), (ms, Some(fields.ms))];
-    for (name, number) in numbers {
-        let Some(number) = number else { continue };
-        line.extend_from_slice(name.as_bytes());
-        put_decimal(line, number);
-    }
-    for part in [outcome, fields.outcome, end] {
-        line.extend_from_slice(part.as_bytes());
-    }
-    is_plain
 }
 
 fn put_decimal(line: &mut Vec<u8>, mut number: u64) {

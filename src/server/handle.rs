@@ -23,6 +23,7 @@ use super::{
     layers::chain,
     live::Live,
     mender::Framing,
+    metrics::Now,
     origin::origin,
     respond::{Asked, Body, Seek, empty, respond},
     routes::{Candidate, CatalogFormat, Fixed, Response, Route, is_allowed, route},
@@ -227,10 +228,20 @@ impl Call<'_> {
         if self.port == Port::All && !self.shared.shows_metrics {
             return Err(Error::not_found("metrics are at the server's other port"));
         }
+        let limits = &self.live.config.limits;
         // Each connection has a receiver, and so has each loop that accepts them.
         let loops = if self.shared.shows_metrics { 1 } else { 2 };
         let connections = self.shared.phase.receiver_count().saturating_sub(loops);
-        let text = self.shared.metrics.text(connections, self.live.data_answers(), self.live.engine());
+        let text = self.shared.metrics.text(&Now {
+            connections,
+            most_connections: limits.connections,
+            data_answers: self.live.data_answers(),
+            most_data_answers: limits.data_responses,
+            engine: self.live.engine(),
+            memory: limits.memory,
+            stores: self.live.store_calls(),
+            is_draining: *self.shared.phase.borrow() != Phase::Running,
+        });
         let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         let headers = [(header::CONTENT_TYPE, media_type)].into_iter().collect();
         Ok(self.plain(Reply::text(StatusCode::OK, headers, text)).await)
@@ -510,10 +521,17 @@ impl Call<'_> {
 
     /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
     async fn in_data_lane(&self, mut reply: Reply) -> Result<Reply> {
-        let waiting = Arc::clone(&self.live.data).acquire_owned();
-        let Ok(Ok(permit)) = tokio::time::timeout(self.live.config.limits.queue_timeout, waiting).await
-        else {
-            return Err(Error::new(ErrorKind::Overloaded, "the server is busy; try again in a few seconds"));
+        let permit = if let Ok(permit) = Arc::clone(&self.live.data).try_acquire_owned() {
+            permit
+        } else {
+            let _counted = self.shared.metrics.waits();
+            let waiting = Arc::clone(&self.live.data).acquire_owned();
+            let patience = self.live.config.limits.queue_timeout;
+            let Ok(Ok(permit)) = tokio::time::timeout(patience, waiting).await else {
+                let message = "the server is busy; try again in a few seconds";
+                return Err(Error::new(ErrorKind::Overloaded, message));
+            };
+            permit
         };
         reply.body = Box::pin(reply.body.inspect(move |_| {
             let _held = &permit;
@@ -564,7 +582,7 @@ impl Call<'_> {
 }
 
 /// Responses that carry values; the others never wait behind them (promise R8).
-fn is_data(candidate: &Candidate) -> bool {
+pub fn is_data(candidate: &Candidate) -> bool {
     match &candidate.response {
         Response::Zarr(response) => response.is_data(),
         _ => [".dap", ".dods", ".ascii", ".asc", ".dmrpp"].contains(&candidate.suffix),

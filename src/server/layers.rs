@@ -10,23 +10,30 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
-use cdm::Error;
+use cdm::{Error, ErrorKind};
 use futures::FutureExt;
+use handlers::storage::Meter;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::{
     access::{AccessLog, Fields},
-    metrics::Metrics,
+    label::Label,
+    metrics::{Ended, Metrics},
     redact,
     respond::Body,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Answers that begin sooner do not say how soon, unless they are streams.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
 
 /// Characters of a query that the log shows.
 const QUERY_SHOWN: usize = 200;
@@ -63,21 +70,32 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
         method: request.method().clone(),
         uri: request.uri().clone(),
         begin: Instant::now(),
+        head: None,
         status: None,
         bytes: 0,
+        read: Meter::default(),
         length: None,
         outcome: "cancelled",
+        reason: None,
     };
-    let answered = async { answer(request, Arc::clone(&id)).await };
+    let answered = line.read.around(async { answer(request, Arc::clone(&id)).await });
     let answered = AssertUnwindSafe(answered).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         line.metrics.panicked();
         tracing::error!(id = %id, "a request panicked");
         defect(&id)
     });
+    let head = line.begin.elapsed();
+    line.head = Some(head);
     line.status = Some(response.status());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    // What is at hand is not worth a header.
+    if (matches!(response.body(), Body::Made(_)) || head >= WORTH_TELLING)
+        && let Ok(value) = HeaderValue::from_str(&format!("app;dur={:.1}", head.as_secs_f64() * 1000.0))
+    {
+        response.headers_mut().insert(SERVER_TIMING, value);
     }
     let length = response.headers().get(header::CONTENT_LENGTH);
     line.length = length.and_then(|v| v.to_str().ok()?.parse().ok());
@@ -109,16 +127,34 @@ struct Line {
     method: Method,
     uri: Uri,
     begin: Instant,
+    /// How long it took until the answer began.
+    head: Option<Duration>,
     status: Option<StatusCode>,
     bytes: u64,
+    /// What is read from storage for it.
+    read: Meter,
     /// What was announced: hyper does not ask for the end of a body whose length it knows.
     length: Option<u64>,
     outcome: &'static str,
+    /// Why it failed.
+    reason: Option<&'static str>,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.metrics.answered(self.status, self.outcome, self.bytes);
+        let whole = self.begin.elapsed();
+        let (label, dataset) = Label::of(self.uri.path());
+        let read = self.read.bytes();
+        self.metrics.answered(Ended {
+            label,
+            status: self.status,
+            outcome: self.outcome,
+            bytes: self.bytes,
+            read,
+            head: self.head.unwrap_or(whole),
+            whole,
+        });
+        self.audit();
         if !tracing::enabled!(target: "thalweg::access", tracing::Level::INFO) {
             return;
         }
@@ -126,14 +162,39 @@ impl Drop for Line {
             request: &Described { method: &self.method, uri: &self.uri },
             id: &self.id,
             client: self.client,
+            route: label.name(),
+            dataset,
             status: self.status.map(|s| s.as_u16()),
             bytes: self.bytes,
-            ms: u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+            read,
+            ms: u64::try_from(whole.as_millis()).unwrap_or(u64::MAX),
             outcome: self.outcome,
+            reason: self.reason,
         };
         if !self.access.is_some_and(|access| access.write(&fields)) {
             trace(&fields);
         }
+    }
+}
+
+impl Line {
+    /// Says who was refused what (promise R35).
+    fn audit(&self) {
+        let denied = match self.status {
+            Some(StatusCode::UNAUTHORIZED) => "not authenticated",
+            Some(StatusCode::FORBIDDEN) => "forbidden",
+            _ => return,
+        };
+        self.metrics.denied();
+        tracing::info!(
+            target: "thalweg::audit",
+            id = %self.id,
+            client = %self.client,
+            status = self.status.map(|s| s.as_u16()),
+            denied,
+            "{}",
+            Described { method: &self.method, uri: &self.uri },
+        );
     }
 }
 
@@ -143,10 +204,14 @@ pub(super) fn trace(fields: &Fields<'_>) {
         target: "thalweg::access",
         id = %fields.id,
         client = %fields.client,
+        route = fields.route,
+        dataset = fields.dataset,
         status = fields.status,
         bytes = fields.bytes,
+        read = fields.read,
         ms = fields.ms,
         outcome = fields.outcome,
+        reason = fields.reason,
         "{}",
         fields.request,
     );
@@ -188,7 +253,11 @@ impl HttpBody for Logged {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let frame = std::task::ready!(Pin::new(&mut this.inner).poll_frame(context));
+        let polled = match &mut this.inner {
+            Body::Made(_) => this.line.read.within(|| Pin::new(&mut this.inner).poll_frame(context)),
+            Body::Whole(_) => Pin::new(&mut this.inner).poll_frame(context),
+        };
+        let frame = std::task::ready!(polled);
         match &frame {
             Some(Ok(frame)) => {
                 this.line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -197,7 +266,7 @@ impl HttpBody for Logged {
                 }
             }
             Some(Err(e)) => {
-                this.line.outcome = "failed";
+                (this.line.outcome, this.line.reason) = ("failed", Some(reason(e.kind())));
                 tracing::warn!(id = %this.line.id, error = %chain(e), "an answer was cut");
             }
             None => this.line.outcome = "done",
@@ -211,6 +280,24 @@ impl HttpBody for Logged {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// Why an answer was cut, in a word.
+fn reason(kind: ErrorKind) -> &'static str {
+    use ErrorKind as K;
+    match kind {
+        K::BadRequest => "bad_request",
+        K::NotFound => "not_found",
+        K::Forbidden => "forbidden",
+        K::TooLarge => "too_large",
+        K::Unsupported => "unsupported",
+        K::Changed => "changed",
+        K::Corrupt => "corrupt",
+        K::Storage => "storage",
+        K::TimedOut => "timed_out",
+        K::Overloaded => "overloaded",
+        K::Internal => "defect",
     }
 }
 
@@ -246,9 +333,9 @@ mod tests {
         assert_eq!(response.headers()["x-request-id"], "abc-1");
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert!(text.ends_with(b"Request abc-1\n"));
-        let counts = metrics.text(0, 0, handlers::chunked::Counts::default());
+        let counts = metrics.text(&crate::server::metrics::Now::default());
         assert!(counts.contains("\nthalweg_panics_total 1\n"));
-        assert!(counts.contains("{class=\"5xx\",outcome=\"done\"} 1\n"), "{counts}");
+        assert!(counts.contains("class=\"5xx\",outcome=\"done\"} 1\n"), "{counts}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use handlers::chunked::Counts;
+use handlers::{chunked::Counts, storage::StoreCalls};
 use tokio::sync::Semaphore;
 
 use super::{answers::Answers, tls::Tls};
@@ -96,6 +96,16 @@ impl Live {
     /// What the chunk engine has done and holds.
     pub(super) fn engine(&self) -> Counts {
         self.catalog.engine()
+    }
+
+    /// As [`Catalog::store_calls`].
+    pub(super) fn store_calls(&self) -> Vec<StoreCalls> {
+        self.catalog.store_calls()
+    }
+
+    /// As [`Catalog::stop_reading`].
+    pub(super) fn stop_reading(&self) {
+        self.catalog.stop_reading();
     }
 
     /// Whether every place can be looked at.

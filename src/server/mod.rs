@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod handle;
 mod idle;
+mod label;
 mod layers;
 mod live;
 mod mender;
@@ -37,6 +38,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub use self::{
     access::AccessLog,
     control::Control,
+    handle::is_data,
     live::Setup,
     routes::{Candidate, CatalogFormat, Fixed, Response, Route, addresses, route},
     tls::Tls,
@@ -65,6 +67,16 @@ struct Shared {
     shows_metrics: bool,
     /// Where the server is in its life.
     phase: watch::Sender<Phase>,
+}
+
+/// How a server is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// By who sends requests here by way of others: those have `limits.drain_delay` to notice that the server is not
+    /// ready any more.
+    Drain,
+    /// By somebody who waits for it: no connection is accepted from now on.
+    Prompt,
 }
 
 /// Where a server is in its life.
@@ -118,7 +130,7 @@ impl Server {
     }
 
     /// Serves until `stop` completes, then lets answers finish (promise R31) unless `now` completes.
-    pub async fn run(self, stop: impl Future<Output = ()>, now: impl Future<Output = ()>) {
+    pub async fn run(self, stop: impl Future<Output = Stop>, now: impl Future<Output = ()>) {
         let shared = Arc::clone(&self.shared);
         let summaries = tokio::spawn(summaries::keep(Arc::clone(&shared)));
         accept::run(self.listener, self.metrics, self.shared, stop, now).await;

@@ -34,6 +34,8 @@ impl Server {
             .args(arguments)
             // What tests leave behind is not the user's.
             .env("THALWEG_INDEX_FOLDER", "none")
+            // Nobody is in front of it who has to notice that it stops.
+            .env("THALWEG_LIMITS_DRAIN_DELAY", "0 s")
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

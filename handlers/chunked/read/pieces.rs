@@ -43,9 +43,7 @@ impl BandRead {
             {
                 let extent = self.extent(&part);
                 let cover = extent.end - extent.start;
-                let worth_it = cover <= CHEAP || (cover <= BATCH && cover / 4 <= extent.wanted);
-                if !worth_it
-                    && !extent.is_contiguous()
+                if !is_one_read(&extent)
                     && let Some((first, second)) = halves(&part)
                 {
                     let half = |part| Piece { part, object: Arc::clone(&object), chunk: chunk.clone() };
@@ -82,8 +80,14 @@ pub(super) fn piece_range(extent: &Extent, chunk: &Range<u64>) -> Result<Range<u
     Ok(chunk.start + extent.start..chunk.start + extent.end)
 }
 
+/// Whether what lies between the bytes that are wanted is read with them.
+pub(in crate::chunked) fn is_one_read(extent: &Extent) -> bool {
+    let cover = extent.end - extent.start;
+    cover <= CHEAP || (cover <= BATCH && cover / 4 <= extent.wanted) || extent.is_contiguous()
+}
+
 /// The part cut in two along its outermost axis of more than one index.
-fn halves(part: &[Run]) -> Option<(Vec<Run>, Vec<Run>)> {
+pub(in crate::chunked) fn halves(part: &[Run]) -> Option<(Vec<Run>, Vec<Run>)> {
     let axis = part.iter().position(|r| r.count > 1)?;
     let (mut first, mut second) = (part.to_vec(), part.to_vec());
     let half = part[axis].count / 2;

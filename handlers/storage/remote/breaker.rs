@@ -53,6 +53,11 @@ impl Breaker {
         Ok(Leave { breaker: self, is_probe: true })
     }
 
+    /// Whether requests are refused now.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.state().open_until.is_some_and(|until| now < until)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // Each change is complete before anything can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -110,6 +115,7 @@ mod tests {
             assert!(failures < 10);
         }
         assert_eq!(breaker.admit(start + PAUSE / 2).unwrap_err(), PAUSE / 2);
+        assert!(breaker.is_open(start) && !breaker.is_open(start + PAUSE));
 
         let later = start + PAUSE;
         let probe = breaker.admit(later).unwrap();

@@ -14,6 +14,7 @@ use cdm::{Error, ErrorKind};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
+    super::StoreCalls,
     breaker::Breaker,
     failure::{Cause, Reason, without_secrets},
     options::RemoteOptions,
@@ -33,6 +34,8 @@ pub(super) struct Calls {
     retries: u32,
     total: Duration,
     breaker: Breaker,
+    requests: AtomicU64,
+    failures: AtomicU64,
 }
 
 /// A call that failed for good.
@@ -55,6 +58,18 @@ impl Calls {
             retries: options.retries,
             total: options.total_timeout,
             breaker: Breaker::default(),
+            requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// What has been asked of the store so far, and whether it is left alone now.
+    pub(super) fn counts(&self) -> StoreCalls {
+        StoreCalls {
+            store: self.store.to_string(),
+            requests: self.requests.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            is_open: self.breaker.is_open(Instant::now()),
         }
     }
 
@@ -69,6 +84,7 @@ impl Calls {
         let mut pause = FIRST_PAUSE;
         loop {
             let leave = self.breaker.admit(Instant::now()).map_err(|wait| self.closed(wait))?;
+            self.requests.fetch_add(1, Ordering::Relaxed);
             let coming = Arc::new(Coming::default());
             let (reason, cause) = match in_time(deadline, &coming, attempt(Arc::clone(&coming))).await {
                 Some(Ok(found)) => {
@@ -78,6 +94,7 @@ impl Calls {
                 Some(Err(e)) => (Reason::of(&e), without_secrets(&e)),
                 None => (Reason::TimedOut, "the time for it was over".to_owned()),
             };
+            self.failures.fetch_add(u64::from(reason.may_pass()), Ordering::Relaxed);
             if leave.report(reason.may_pass(), Instant::now()) {
                 tracing::warn!(store = &*self.store, cause, "the store fails: it is left alone for a while");
                 retries = self.retries;

@@ -45,7 +45,7 @@ pub use self::{
     location::{is_store_url, shown_url},
     options::{RemoteOptions, Secret, StoreOptions},
 };
-use super::{Entry, EntryKind, FileStatus, Object, Part, Store, join, store::below};
+use super::{Entry, EntryKind, FileStatus, Object, Part, Store, StoreCalls, join, store::below};
 
 /// Bytes of an object that the first look at it reads.
 const HEAD: u64 = 256 << 10;
@@ -350,6 +350,10 @@ impl Store for RemoteStore {
 
     fn recheck(&self) -> Duration {
         self.recheck.max(Duration::from_secs(30))
+    }
+
+    fn calls(&self) -> Option<StoreCalls> {
+        Some(self.shared.calls.counts())
     }
 
     fn is_remote(&self) -> bool {

@@ -5,6 +5,7 @@
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use super::{
     super::assemble::{Assembled, Kept, Refused, assemble},
     control::{Asked, Outcome},
     log::Level,
+    notify::Notify,
     tell_content,
 };
 use crate::{
@@ -40,6 +42,8 @@ pub(super) struct Reloader {
     /// What is in force.
     pub(super) loaded: Loaded,
     pub(super) kept: Kept,
+    /// Who is told that a reload is under way.
+    pub(super) notify: Arc<Notify>,
 }
 
 impl Reloader {
@@ -70,7 +74,9 @@ impl Reloader {
             self.seen = (stamp(&self.inputs), Stamp::of(self.kept.files()));
             let files = self.kept.files().count();
             settling = None;
+            self.notify.reloading();
             let outcome = self.reload(&started).await;
+            self.notify.ready();
             if self.kept.files().count() != files {
                 self.seen.1 = Stamp::of(self.kept.files());
             }

@@ -27,7 +27,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use self::view::View;
 pub use self::view::WideIntegers;
-use super::{ByteStream, Reply, Request, status_of};
+use super::{ByteStream, Reply, Request, Selected, status_of};
 
 /// What may be asked of a dataset, by suffix of its URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,26 @@ pub async fn data_length(request: &Request<'_>, source: Arc<dyn Source>) -> Resu
     Ok(answer(request, Response::Dods, source, WideIntegers::default()).await?.length)
 }
 
+/// The variables that an answer with the data of `request` has; of a Grid, its array and its maps.
+///
+/// # Errors
+/// As [`respond`] refuses it.
+pub fn selected(request: &Request<'_>, source: Arc<dyn Source>) -> Result<Vec<Selected>> {
+    let view = Arc::new(View::new(source, WideIntegers::default())?);
+    let text = constraint_text(request)?;
+    let answer = resolve::resolve(&view, &text)?;
+    let leaves = answer.items.iter().flat_map(resolve::Item::leaves);
+    let declared = leaves.map(|leaf| &leaf.declared);
+    Ok(declared.map(|v| Selected::new(v.name.to_string(), dds::type_name(&v.data_type), v)).collect())
+}
+
+/// The whole query is the constraint. It is decoded once here; names may hold another layer (5.2).
+fn constraint_text<'a>(request: &Request<'a>) -> Result<Cow<'a, str>> {
+    percent_decode_str(request.query.unwrap_or_default())
+        .decode_utf8()
+        .map_err(|e| Error::bad_request("the constraint is not UTF-8").with_source(e))
+}
+
 async fn answer(
     request: &Request<'_>,
     response: Response,
@@ -153,10 +173,7 @@ async fn answer(
     let (media_type, description) = response.described();
     let headers = headers(media_type, description);
     let view = Arc::new(View::new(source, wide)?);
-    // The whole query is the constraint. It is decoded once here; names may hold another layer (5.2).
-    let text = percent_decode_str(request.query.unwrap_or_default())
-        .decode_utf8()
-        .map_err(|e| Error::bad_request("the constraint is not UTF-8").with_source(e))?;
+    let text = constraint_text(request)?;
     let answer = match response {
         Response::Ver | Response::Help => resolve::resolve(&view, "")?,
         _ => resolve::resolve(&view, &text)?,

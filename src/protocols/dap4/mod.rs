@@ -35,7 +35,7 @@ use cdm::{Error, Result, Source, subset::subset};
 use http::StatusCode;
 
 use self::{dialect::Client, request::Query};
-use super::{Reply, Request};
+use super::{Reply, Request, Selected};
 
 pub use self::{
     dialect::Checksums,
@@ -137,6 +137,18 @@ pub fn data_length(
     options: Options<'_>,
 ) -> Result<Option<u64>> {
     Ok(answer(request, Response::Dap, source, options)?.length)
+}
+
+/// The variables that an answer with the data of `request` has.
+///
+/// # Errors
+/// As [`respond`] refuses it.
+pub fn selected(request: &Request<'_>, source: Arc<dyn Source>) -> Result<Vec<Selected>> {
+    let query = Query::parse(request.query)?;
+    let (source, _) = constrain(view(source)?, &query.constraint)?;
+    check_size(source.as_ref(), request.base_url)?;
+    let variables = source.dataset().variables();
+    Ok(variables.map(|(name, v)| Selected::new(name.to_string(), v.data_type.name(), v)).collect())
 }
 
 /// The responses that a constraint applies to.

@@ -49,16 +49,26 @@ fn plain(request: &dyn std::fmt::Display) -> Fields<'_> {
         request,
         id: "6-0",
         client: [127, 0, 0, 1].into(),
+        route: "dap4_data",
+        dataset: Some("a.nc"),
         status: Some(200),
         bytes: 1_234_567_890,
+        read: 17,
         ms: 0,
         outcome: "done",
+        reason: None,
     }
 }
 
 #[test]
 fn lines_are_as_tracing_writes_them() {
-    let cut = Fields { status: None, client: "2001:db8::1".parse().unwrap(), ..plain(&"HEAD /%C3%A9") };
+    let cut = Fields {
+        status: None,
+        dataset: None,
+        reason: Some("changed"),
+        client: "2001:db8::1".parse().unwrap(),
+        ..plain(&"HEAD /%C3%A9")
+    };
     for format in [LogFormat::Text, LogFormat::Json] {
         for fields in [&plain(&"GET /a.nc.dds?x[0:1]&y<2"), &cut] {
             let (expected, time) = traced(format, fields);

@@ -1,8 +1,8 @@
-"""The server behind nginx, with a path prefix and TLS, as docs/serving.md has it.
+"""The server behind nginx, Caddy and Apache, with a path prefix and TLS, as docs/operate.md has it.
 
-    proxy.py [--server BINARY]
+    proxy.py [--server BINARY] [nginx|caddy|apache ...]
 
-The nginx recipe is taken out of the documentation and run as it stands, but for ports, host and certificate; a second
+Each recipe is taken out of the documentation and run as it stands, but for ports, host and certificate; a second
 copy without TLS is for clients that would not believe a certificate made here. Checked: every link of every document
 (pages, catalogs, service lists, JSON, chunk references) stays below the address that the client used, and leads
 somewhere; raw brackets pass; ncdump, xarray and siphon read; what clients or strangers say in forwarding headers is not
@@ -30,11 +30,12 @@ import siphon.catalog
 import xarray
 
 ROOT = Path(__file__).resolve().parents[3]
-RECIPE = ROOT / "docs" / "serving.md"
+RECIPES = ROOT / "docs" / "operate.md"
 HOST = "data.example.org"
 PREFIX = "/thalweg"
-# The proxy comes from an address of its own, so that everybody else is a stranger.
-PROXY_ADDRESS = "127.0.0.2"
+# Strangers come from an address of their own; the proxies from this machine's first.
+STRANGER = "127.0.0.3"
+PROXY_ADDRESS = "127.0.0.1"
 ODD = "a folder/name with [1] & é.nc"
 # Addresses that name something rather than lead there.
 NAMES = re.compile(
@@ -62,50 +63,110 @@ def wait_for(port, process, what):
     sys.exit(f"{what} does not listen")
 
 
-class Nginx:
-    """nginx with the recipe of the documentation, in `folder`."""
+def replaced(text, old, new):
+    assert old in text, f"the recipe has no {old!r}"
+    return text.replace(old, new)
+
+
+def recipe(kind, upstream):
+    """The recipe of the documentation, for a server at port `upstream`."""
+    (text,) = re.findall(rf"^```{kind}\n(.*?)^```$", RECIPES.read_text(), re.M | re.S)
+    return replaced(text, "127.0.0.1:8080", f"127.0.0.1:{upstream}")
+
+
+class Proxy:
+    """A proxy with the recipe of the documentation, in `folder`."""
 
     def __init__(self, folder, upstream):
         self.tls, self.plain = free_port(), free_port()
-        self.certificate = folder / "certificate.pem"
-        key = folder / "key.pem"
+        self.folder, self.certificate, self.key = folder, folder / "certificate.pem", folder / "key.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}",
-             "-addext", f"subjectAltName=DNS:{HOST},DNS:localhost", "-keyout", key, "-out", self.certificate],
+             "-addext", f"subjectAltName=DNS:{HOST},DNS:localhost", "-keyout", self.key, "-out", self.certificate],
             check=True, capture_output=True,
         )  # fmt: skip
-        text = RECIPE.read_text()
-        (recipe,) = re.findall(r"^```nginx\n(.*?)^```$", text, re.M | re.S)
-
-        def replaced(text, old, new):
-            assert old in text, f"the recipe has no {old!r}"
-            return text.replace(old, new)
-
-        recipe = replaced(recipe, "127.0.0.1:8080", f"127.0.0.1:{upstream}")
-        recipe = replaced(recipe, "proxy_http_version", f"proxy_bind {PROXY_ADDRESS};\n        proxy_http_version")
-        plain = replaced(recipe, "listen 443 ssl;", f"listen 127.0.0.1:{self.plain};")
-        plain = re.sub(r".*ssl_certificate.*\n", "", plain)
-        secure = replaced(recipe, "listen 443 ssl;", f"listen 127.0.0.1:{self.tls} ssl;")
-        secure = re.sub(r"(ssl_certificate +).*;", rf"\1{self.certificate};", secure)
-        secure = re.sub(r"(ssl_certificate_key +).*;", rf"\1{key};", secure)
-        temporary = "\n".join(
-            f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;\n" if os.geteuid() == 0 else ""
-        configuration = folder / "nginx.conf"
-        configuration.write_text(
-            f"{user}daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nworker_processes 1;\nevents {{}}\n"
-            f"http {{\n    access_log off;\n{temporary}\n{secure}\n{plain}}}\n"
-        )
-        # Debian keeps it where only root looks.
-        command = [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")]
-        self.process = subprocess.Popen(command)
-        wait_for(self.tls, self.process, "nginx")
         self.log = folder / "error.log"
+        command, environment = self.configure(recipe(self.kind, upstream))
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=self.log.open("a"))
+        wait_for(self.tls, self.process, self.kind)
+
+    def errors(self):
+        """Lines of its log that should not be."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        # One client goes away in the middle of an answer.
+        expected = "aborting with incomplete response"
+        return [line for line in lines if any(word in line for word in self.bad) and expected not in line]
 
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=20)
+
+
+class Nginx(Proxy):
+    kind, bad = "nginx", ("[error]", "[emerg]")
+
+    def configure(self, text):
+        plain = replaced(text, "listen 443 ssl;", f"listen 127.0.0.1:{self.plain};")
+        plain = re.sub(r".*ssl_certificate.*\n", "", plain)
+        secure = replaced(text, "listen 443 ssl;", f"listen 127.0.0.1:{self.tls} ssl;")
+        secure = re.sub(r"(ssl_certificate +).*;", rf"\1{self.certificate};", secure)
+        secure = re.sub(r"(ssl_certificate_key +).*;", rf"\1{self.key};", secure)
+        temporary = "\n".join(
+            f"    {kind}_temp_path {self.folder}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        configuration = self.folder / "nginx.conf"
+        configuration.write_text(
+            f"{user}daemon off;\npid {self.folder}/nginx.pid;\nerror_log {self.log};\nworker_processes 1;\n"
+            f"events {{}}\nhttp {{\n    access_log off;\n{temporary}\n{secure}\n{plain}}}\n"
+        )
+        # Debian keeps it where only root looks.
+        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        return [nginx, "-p", str(self.folder), "-c", str(configuration), "-e", str(self.log)], {}
+
+
+class Caddy(Proxy):
+    kind, bad = "caddy", ('"level":"error"', "Error:")
+
+    def configure(self, text):
+        plain = replaced(text, "data.example.org {", f"http://:{self.plain} {{\n    bind 127.0.0.1")
+        secure = replaced(
+            text,
+            "data.example.org {",
+            f"https://{HOST}:{self.tls} {{\n    bind 127.0.0.1\n    tls {self.certificate} {self.key}",
+        )
+        configuration = self.folder / "Caddyfile"
+        configuration.write_text(f"{{\n    admin off\n    auto_https off\n}}\n{secure}\n{plain}")
+        home = {"XDG_DATA_HOME": str(self.folder / "caddy"), "XDG_CONFIG_HOME": str(self.folder / "caddy")}
+        return ["caddy", "run", "--config", str(configuration), "--adapter", "caddyfile"], home
+
+
+class Apache(Proxy):
+    kind, bad = "apache", (":error]", ":crit]", ":emerg]")
+
+    def configure(self, text):
+        plain = replaced(text, "*:443", f"127.0.0.1:{self.plain}")
+        plain = re.sub(r".*SSL.*\n", "", plain)
+        secure = replaced(text, "*:443", f"127.0.0.1:{self.tls}")
+        secure = re.sub(r"(SSLCertificateFile +).*", rf"\1{self.certificate}", secure)
+        secure = re.sub(r"(SSLCertificateKeyFile +).*", rf"\1{self.key}", secure)
+        modules = "".join(
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
+            for name in ("mpm_event", "ssl", "proxy", "proxy_http", "headers", "authz_core", "alias", "socache_shmcb")
+        )
+        (self.folder / "htdocs").mkdir()
+        user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+        configuration = self.folder / "apache.conf"
+        configuration.write_text(
+            f"ServerRoot {self.folder}\nPidFile {self.folder}/apache.pid\nErrorLog {self.log}\n"
+            f"DefaultRuntimeDir {self.folder}\nMutex file:{self.folder} default\nDocumentRoot {self.folder}/htdocs\n"
+            f"{modules}{user}Listen 127.0.0.1:{self.tls}\nListen 127.0.0.1:{self.plain}\n{secure}\n{plain}"
+        )
+        return ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", str(configuration)], {}
+
+
+PROXIES = {proxy.kind: proxy for proxy in (Nginx, Caddy, Apache)}
 
 
 class Thalweg:
@@ -114,7 +175,9 @@ class Thalweg:
     def __init__(self, binary, folder, port, settings):
         file = folder / "thalweg.toml"
         file.write_text(f'listen = "127.0.0.1:{port}"\nroots = ["{folder / "data"}"]\n{settings}\n')
-        self.process = subprocess.Popen([binary, "serve", "--config", file], stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "THALWEG_LIMITS_DRAIN_DELAY": "0 s"}
+        command = [binary, "serve", "--config", file]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
         wait_for(port, self.process, "the server")
 
     def stop(self):
@@ -125,8 +188,8 @@ class Thalweg:
 class Session:
     """Requests to one address, whose host leads to this machine."""
 
-    def __init__(self, base, port, certificate=None):
-        self.base, self.port, self.certificate = base, port, certificate
+    def __init__(self, base, port, certificate=None, source="127.0.0.1"):
+        self.base, self.port, self.certificate, self.source = base, port, certificate, (source, 0)
 
     def get(self, url, headers=None, method="GET"):
         """Status, headers and body; `url` is sent as it is."""
@@ -135,10 +198,10 @@ class Session:
         if self.certificate:
             context = ssl.create_default_context(cafile=str(self.certificate))
             context.check_hostname = False
-            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain:
+            with socket.create_connection(("127.0.0.1", self.port), 30, self.source) as plain:
                 with context.wrap_socket(plain, server_hostname=HOST) as stream:
                     return self.exchange(stream, method, target, parts.netloc, headers or {})
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as stream:
+        with socket.create_connection(("127.0.0.1", self.port), 30, self.source) as stream:
             return self.exchange(stream, method, target, parts.netloc, headers or {})
 
     @staticmethod
@@ -290,13 +353,32 @@ def spoofed(session, direct, own, checks):
             checks.that("evil" not in text, f"{headers} at {target.base} is believed")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--server", default=os.environ.get("THALWEG"), required="THALWEG" not in os.environ)
-    binary = Path(parser.parse_args().server).resolve()
-    checks = Checks()
+def buffering(base, upstream, data, folder, checks):
+    """A client that takes nothing of a large answer holds up the server, rather than fill the proxy."""
+    large = data / "large.nc"
+    with large.open("wb") as file:
+        file.truncate(200 << 20)
+    parts = urlsplit(base)
+    with socket.create_connection(("127.0.0.1", parts.port), timeout=30) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        stream.sendall(f"GET {parts.path}/files/large.nc HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        stream.recv(1000)
+        time.sleep(1.5)
+        written = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file() and file != large and data not in file.parents)
+        checks.that(written < 30 << 20, f"the proxy wrote {written} bytes of an answer that nobody took")
+        metrics = Session(f"http://127.0.0.1:{upstream}", upstream).get(f"http://127.0.0.1:{upstream}/-/metrics")[2].decode()
+        sent = re.search(r'thalweg_response_bytes_total\{route="file"\} (\d+)', metrics)
+        # Bytes are counted when an answer has ended: this one has not.
+        checks.that(sent is None or int(sent.group(1)) < 200 << 20, "the proxy took all of an answer that nobody took")
+    large.unlink()
+
+
+def behind(kind, binary, checks):
+    """All checks behind one proxy."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        # Apache reads its files as another user.
+        folder.chmod(0o755)
         data = folder / "data"
         (data / "nemo").mkdir(parents=True)
         (data / "a folder").mkdir()
@@ -304,26 +386,29 @@ def main():
         shutil.copy(nemo[0], data / "nemo" / "one.nc")
         shutil.copy(ROOT / ".work" / "data" / "SOI_Darwin.nc", data / ODD)
         upstream = free_port()
-        nginx = Nginx(folder, upstream)
+        proxy = PROXIES[kind](folder, upstream)
         inner = [f"127.0.0.1:{upstream}", f"localhost:{upstream}", str(folder)]
-        base = f"https://{HOST}:{nginx.tls}{PREFIX}"
-        session = Session(base, nginx.tls, nginx.certificate)
+        base = f"https://{HOST}:{proxy.tls}{PREFIX}"
+        plain = f"http://127.0.0.1:{proxy.plain}{PREFIX}"
+        session = Session(base, proxy.tls, proxy.certificate)
         try:
-            direct = Session(f"http://127.0.0.1:{upstream}", upstream)
+            direct = Session(f"http://127.0.0.1:{upstream}", upstream, source=STRANGER)
             server = Thalweg(binary, folder, upstream, f'trusted_proxies = ["{PROXY_ADDRESS}"]')
             try:
                 kinds = crawl(session, inner, checks)
-                for kind in ("text/html", "application/xml"):
-                    checks.that(any(kind in k for k in kinds), f"no document of {kind} was found: {kinds}")
+                for media_type in ("text/html", "application/xml"):
+                    found = any(media_type in k for k in kinds)
+                    checks.that(found, f"no document of {media_type} was found: {kinds}")
                 documents(session, inner, checks)
                 brackets(session, checks)
-                clients(f"http://127.0.0.1:{nginx.plain}{PREFIX}", data, checks)
+                clients(plain, data, checks)
                 spoofed(session, direct, direct.base, checks)
                 checks.that(session.get(f"{base}/-/metrics")[0] == 404, "metrics can be seen from outside")
                 checks.that(direct.get(f"{direct.base}/-/metrics")[0] == 200, "metrics cannot be seen from inside")
                 checks.that(session.get(f"{base}/-/live")[0] == 200, "the probe does not pass")
                 status, _, body = session.get(f"{base}/opendap/nemo/one.nc.dds?{'x' * 20000}")
                 checks.that(status == 400 and b"Error" in body, f"a long constraint: {status} {body[:80]}")
+                buffering(plain, upstream, data, folder, checks)
             finally:
                 server.stop()
             server = Thalweg(binary, folder, upstream, f'public_url = "{base}/"')
@@ -334,15 +419,26 @@ def main():
             finally:
                 server.stop()
         finally:
-            nginx.stop()
-        errors = nginx.log.read_text() if nginx.log.exists() else ""
-        for line in errors.splitlines():
-            # When one server has gone and the other has not come yet, nobody asks.
-            checks.that("[error]" not in line and "[emerg]" not in line, f"nginx: {line}")
-    for what in list(dict.fromkeys(checks.wrong))[:40]:
-        print(what, file=sys.stderr)
-    print(f"behind nginx: {checks.count} checks, {len(checks.wrong)} failed; documents: {kinds}")
-    return 1 if checks.wrong else 0
+            proxy.stop()
+        # When one server has gone and the other has not come yet, nobody asks.
+        for line in proxy.errors():
+            checks.that(False, f"{kind}: {line}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", default=os.environ.get("THALWEG"), required="THALWEG" not in os.environ)
+    parser.add_argument("proxies", nargs="*", help=f"of {list(PROXIES)}; all of them")
+    arguments = parser.parse_args()
+    failed = 0
+    for kind in arguments.proxies or PROXIES:
+        checks = Checks()
+        behind(kind, Path(arguments.server).resolve(), checks)
+        for what in list(dict.fromkeys(checks.wrong))[:40]:
+            print(what, file=sys.stderr)
+        print(f"behind {kind}: {checks.count} checks, {len(checks.wrong)} failed", flush=True)
+        failed += len(checks.wrong)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
