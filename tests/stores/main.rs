@@ -53,6 +53,9 @@ fn one(kind: &str, n: usize) -> Vec<(String, usize)> {
     vec![(kind.to_owned(), n)]
 }
 
+/// A plane of what is in a bucket, where it is served beside something else.
+const FAR_PLANE: &str = "/opendap/data/large.nc.dap?dap4.ce=/v%5B3%5D%5B%5D%5B%5D";
+
 /// Checks that an answer of `/v[first:last][][]` holds the values of a file of `version`.
 fn check_planes(answer: &Answer, version: u32, first: u64, last: u64) {
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -247,6 +250,47 @@ fn a_store_that_does_not_answer_is_a_time_out() {
     assert!(answer.text().contains("s3://data"), "{}", answer.text());
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     check_planes(&server.get(FIRST_PLANE), 1, 0, 0);
+}
+
+/// Many who wait for a store that does not answer keep nobody from what is here.
+#[test]
+fn local_data_do_not_wait_behind_a_store_that_does_not_answer() {
+    let s3 = bucket(true);
+    let local = tempfile::tempdir().unwrap();
+    let folder = local.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    netcdf3::write(&folder.join("here.nc"), [40, 50, 60], 2, false);
+    let patience = [("THALWEG_REMOTE_TOTAL_TIMEOUT", "3 s")];
+    let mut server = serve(&s3, "s3://data", &[folder.to_str().unwrap()], &patience);
+    s3.fail("/data", usize::MAX, What::Late(Duration::from_secs(20)));
+    let (mut times, waited) = std::thread::scope(|scope| {
+        let server = &server;
+        let waiting: Vec<_> = (0..64)
+            .map(|i| {
+                let target = if i % 2 == 0 { "/opendap/data/types.nc.dmr" } else { FAR_PLANE };
+                scope.spawn(move || server.get(target).status)
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let times: Vec<Duration> = (0..100)
+            .map(|plane| {
+                let plane = plane % 40;
+                let begun = Instant::now();
+                let answer =
+                    server.get(&format!("/opendap/folder/here.nc.dap?dap4.ce=/v%5B{plane}%5D%5B%5D%5B%5D"));
+                let expected = (0..3000).map(|i| netcdf3::value(2, plane * 3000 + i));
+                assert!(dap::dap4_ints(&dap::dap4(&answer.body)).take(3000).eq(expected), "{}", answer.head);
+                begun.elapsed()
+            })
+            .collect();
+        let still = waiting.iter().filter(|client| !client.is_finished()).count();
+        assert!(still > 0, "nobody waited for the store while this was measured");
+        (times, waiting.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>())
+    });
+    assert!(waited.iter().all(|status| [502, 503, 504].contains(status)), "{waited:?}");
+    times.sort();
+    assert!(times[94] < Duration::from_millis(500), "the 95th of 100 took {:?}", times[94]);
+    server.assert_sound();
 }
 
 #[test]
