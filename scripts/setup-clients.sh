@@ -4,6 +4,7 @@
 #
 #   scripts/setup-clients.sh          everything
 #   scripts/setup-clients.sh benches  only what benches/ needs (nginx, the newest Python environment, the peers')
+#   scripts/setup-clients.sh deny     only what scripts/deny.sh needs (cargo-deny)
 #   scripts/setup-clients.sh demo     only what scripts/demo.sh needs (ncdump, the newest Python environment)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,11 +12,14 @@ what=${1:-all}
 
 # command -> Debian package that brings it
 declare -A packages=([ncdump]=netcdf-bin [curl]=curl [cc]=gcc)
+if [ "$what" = deny ]; then
+    packages=()
+fi
 if [ "$what" = benches ]; then
     packages+=([nginx]=nginx-light)
 fi
 if [ "$what" = all ]; then
-    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [openssl]=openssl [valgrind]=valgrind [chromium]=chromium [node]=nodejs [npm]=npm)
+    packages+=([ncgen]=netcdf-bin [getdap]=libdap-bin [getdap4]=libdap-bin [ncks]=nco [cdo]=cdo [gdalinfo]=gdal-bin [h5repack]=hdf5-tools [nginx]=nginx-light [caddy]=caddy [apache2]=apache2-bin [haproxy]=haproxy [openssl]=openssl [valgrind]=valgrind [chromium]=chromium [node]=nodejs [npm]=npm)
 fi
 
 as_root() {
@@ -25,10 +29,19 @@ as_root() {
 install_packages() {
     echo "installing $*"
     local log=.work/apt.log
+    # Servers are wanted as programs: none of them is to be started by its package.
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        made=1
+    fi
     if ! { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; } >"$log" 2>&1; then
         tail -20 "$log" >&2
+        [ -z "$made" ] || as_root rm -f "$policy"
         return 1
     fi
+    [ -z "$made" ] || as_root rm -f "$policy"
 }
 
 mkdir -p .work
@@ -65,6 +78,12 @@ environment() {
     cp "$requirements" "$folder/stamp"
 }
 
+if [ "$what" = all ] || [ "$what" = deny ]; then
+    environment venv-operations requirements-operations.txt
+fi
+if [ "$what" = deny ]; then
+    exit
+fi
 environment venv requirements-newest.txt
 if [ "$what" = all ] || [ "$what" = benches ]; then
     environment venv-stores requirements-stores.txt

@@ -35,9 +35,8 @@ rust() {
     step 1500 "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
     step 1800 "unit, integration and documentation tests" cargo test --workspace --quiet
     RUSTDOCFLAGS=-Dwarnings step 600 "documentation" cargo doc --workspace --no-deps --quiet
-    if cargo deny --version >/dev/null 2>&1; then
-        step 300 "licences and advisories" cargo deny check
-    fi
+    step 300 "set up cargo-deny" scripts/setup-clients.sh deny
+    step 300 "dependencies: licences, sources, bans, advisories" scripts/deny.sh
 }
 
 clients() {
@@ -49,6 +48,8 @@ clients() {
     export THALWEG
     # What servers keep of what they saw is not the user's.
     export XDG_CACHE_HOME=$PWD/.work/cache
+    # Nobody is in front of the servers that are started and stopped here who has to notice.
+    export THALWEG_LIMITS_DRAIN_DELAY="0 s"
     step 300 "generate the corpus" .work/venv/bin/python tests/data/make_corpus.py .work/corpus
     step 1200 "real clients" .work/venv/bin/python tests/conformance/clients/run.py
     step 120 "one dataset in every container" .work/venv/bin/python tests/conformance/clients/containers.py
@@ -57,7 +58,9 @@ clients() {
     step 600 "aggregations against xarray's own joins" .work/venv/bin/python tests/conformance/clients/aggregations.py --server "$THALWEG"
     step 600 "catalogs that siphon crawls" .work/venv/bin/python tests/conformance/clients/siphon_crawl.py --server "$THALWEG"
     step 120 "a set of files that grows while it is read" .work/venv/bin/python tests/conformance/clients/growing.py --server "$THALWEG"
-    step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
+    step 300 "behind nginx, Caddy and Apache, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
+    step 120 "metrics and deployment files" .work/venv-operations/bin/python tests/deploy/run.py --server "$THALWEG"
+    step 180 "three replicas behind haproxy, one killed, one stopped" .work/venv/bin/python tests/conformance/clients/replicas.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 600 "pages in a browser" node tests/browser/run.mjs "$THALWEG" .work/data .work/screenshots
     step 300 "instructions of hot paths" .work/venv/bin/python benches/instructions.py --server "$THALWEG"
