@@ -58,6 +58,7 @@ clients() {
     step 600 "aggregations against xarray's own joins" .work/venv/bin/python tests/conformance/clients/aggregations.py --server "$THALWEG"
     step 600 "catalogs that siphon crawls" .work/venv/bin/python tests/conformance/clients/siphon_crawl.py --server "$THALWEG"
     step 120 "a set of files that grows while it is read" .work/venv/bin/python tests/conformance/clients/growing.py --server "$THALWEG"
+    step 120 "thalweg explain against what the server does" .work/venv/bin/python tests/conformance/clients/explain.py --server "$THALWEG"
     step 300 "behind nginx, Caddy and Apache, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 120 "metrics and deployment files" .work/venv-operations/bin/python tests/deploy/run.py --server "$THALWEG"
     step 180 "three replicas behind haproxy, one killed, one stopped" .work/venv/bin/python tests/conformance/clients/replicas.py --server "$THALWEG"

@@ -267,6 +267,35 @@ fn a_server_that_was_killed_is_ready_again_within_a_second() {
     assert_eq!(server.get("/opendap/file09999.nc.dods").status, 200);
 }
 
+#[test]
+fn a_folder_of_ten_thousand_files_is_listed_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..10_000 {
+        netcdf3::write(&dir.path().join(format!("file{i:05}.nc")), [1, 1, 1], i, false);
+    }
+    let server = Server::start(dir.path(), &[], &[]);
+    let before = server.resident();
+    for target in ["/catalog.xml", "/catalog.html"] {
+        let timed = |headers: &str| {
+            let begin = Instant::now();
+            (server.ask("GET", target, headers), begin.elapsed())
+        };
+        let (cold, first) = timed("");
+        assert_eq!((cold.status, first < Duration::from_secs(1)), (200, true), "{target}: {first:?}");
+        // The best of a few: other tests run beside this one.
+        let warm = (0..5).map(|_| timed("").1).min().unwrap();
+        assert!(warm < Duration::from_millis(200), "{target}: {warm:?}");
+        let tag = cold.head.lines().find_map(|line| line.strip_prefix("etag: ")).map(str::to_owned);
+        if let Some(tag) = tag {
+            let (same, _) = timed(&format!("If-None-Match: {tag}\r\n"));
+            assert!(same.status == 304 || target.ends_with("html"), "{target}: {}", same.status);
+        } else {
+            assert!(target.ends_with("html"), "{target} has no tag");
+        }
+    }
+    assert!(server.resident() < before + (40 << 20), "{before} bytes grew to {}", server.resident());
+}
+
 /// What a service manager hears.
 fn hear(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 200];

@@ -38,7 +38,7 @@ const MOST_RUNS: usize = 1 << 20;
 pub struct Rehearsed {
     /// Chunks that hold something that is wanted, each once.
     pub chunks: u64,
-    /// Those of them that have to be decoded.
+    /// Those of them that have to be decoded, or are taken whole as if they had.
     pub encoded: u64,
     /// Chunks that were never written: they cost nothing.
     pub unwritten: u64,
@@ -213,6 +213,9 @@ impl Rehearsal {
             let key = ChunkKey::new(grid.version, None, grid.name, chunk);
             self.state().seen.insert(key)
         };
+        // What is not a part of an object comes whole, and through the decoder.
+        let is_part = matches!(location, Some(ChunkLocation::Stored { .. }));
+        let is_here = matches!(location, Some(ChunkLocation::Inline(_)));
         let (object, bytes) = match location {
             None => {
                 self.state().counted.unwritten += u64::from(is_new);
@@ -239,12 +242,12 @@ impl Rehearsal {
         let mut state = self.state();
         state.objects.extend(object);
         // Of a chunk that is not encoded, each read takes what it wants; another is decoded once, and kept.
-        if is_new || grid.plain.is_some() {
+        if is_new || (grid.plain.is_some() && is_part) {
             state.counted.bytes = state.counted.bytes.saturating_add(bytes.unwrap_or(0));
         }
         if is_new {
             state.counted.chunks += 1;
-            state.counted.encoded += u64::from(grid.plain.is_none());
+            state.counted.encoded += u64::from(!is_here && (grid.plain.is_none() || !is_part));
             state.counted.unknown += u64::from(bytes.is_none());
         }
         Ok(())
