@@ -54,8 +54,7 @@ impl Server {
                 kept.lock().unwrap().extend_from_slice(&part[..n]);
             }
         });
-        let address =
-            greeting.split("listening on http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let address = greeting.split("listening on ").nth(1).unwrap().split('/').nth(2).unwrap().to_owned();
         Self { child, address, greeting, log }
     }
 
