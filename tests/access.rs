@@ -153,7 +153,8 @@ impl Site {
     fn start(&self, name: &str, more: &str) -> Server {
         let data = self.path("data");
         let text = format!(
-            "{more}\n[[root]]\npath = \"\"\nlocation = \"{}\"\n\
+            "{more}\n[[root]]\npath = \"\"\nlocation = \"{0}\"\n\
+             [[root]]\npath = \"mixed\"\nlocation = \"{0}/mixed\"\n\
              [[dataset]]\nname = \"umbra-joined\"\nglob = \"mixed/*.nc\"\ntype = \"joinNew\"\n\
              dimension = \"file\"\n",
             data.display()
