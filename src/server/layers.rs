@@ -91,8 +91,9 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    // What is at hand is not worth a header.
-    if (matches!(response.body(), Body::Made(_)) || head >= WORTH_TELLING)
+    // What is at hand is not worth a header, and how long it took to find nothing is nobody's business.
+    if !response.status().is_client_error()
+        && (matches!(response.body(), Body::Made(_)) || head >= WORTH_TELLING)
         && let Ok(value) = HeaderValue::from_str(&format!("app;dur={:.1}", head.as_secs_f64() * 1000.0))
     {
         response.headers_mut().insert(SERVER_TIMING, value);
