@@ -62,7 +62,6 @@ clients() {
     step 300 "behind nginx, Caddy and Apache, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 120 "metrics and deployment files" .work/venv-operations/bin/python tests/deploy/run.py --server "$THALWEG"
     step 180 "three replicas behind haproxy, one killed, one stopped" .work/venv/bin/python tests/conformance/clients/replicas.py --server "$THALWEG"
-    step 300 "behind nginx, with TLS and a prefix" .work/venv/bin/python tests/conformance/clients/proxy.py --server "$THALWEG"
     step 120 "data that are not for everyone" .work/venv/bin/python tests/conformance/clients/access.py --server "$THALWEG"
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 600 "pages in a browser" node tests/browser/run.mjs "$THALWEG" .work/data .work/screenshots
