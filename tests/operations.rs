@@ -86,6 +86,46 @@ fn each_request_has_one_line_that_says_all_of_it() {
 }
 
 #[test]
+fn who_is_refused_has_a_line_for_the_audit() {
+    let dir = folder();
+    let settings = dir.path().join("thalweg.toml");
+    fs::write(
+        &settings,
+        "[[rule]]\npath = \"sub\"\nread = [\"ann\"]\n[[token]]\nname = \"ann\"\nsha256 = \"",
+    )
+    .unwrap();
+    let hash = std::process::Command::new("sh")
+        .args(["-c", &format!("printf 'a-long-random-token' | {} hash-token", env!("CARGO_BIN_EXE_thalweg"))])
+        .output()
+        .unwrap();
+    let text =
+        fs::read_to_string(&settings).unwrap() + String::from_utf8(hash.stdout).unwrap().trim() + "\"\n";
+    fs::write(&settings, text).unwrap();
+    let server =
+        Server::start(dir.path(), &["--log-format", "json", "--config", settings.to_str().unwrap()], &[]);
+    let ask = |id: &str, more: &str| {
+        let headers = format!("X-Request-Id: {id}\r\n{more}");
+        let status = server.ask("GET", "/opendap/sub/a.nc.dmr?token=s3cret", &headers).status;
+        line(&server, id);
+        status
+    };
+    assert_eq!(ask("stranger", ""), 401);
+    assert_eq!(ask("friend", "Authorization: Bearer a-long-random-token\r\n"), 200);
+    let log = server.log();
+    let audit: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["target"] == "thalweg::audit" && line.get("id").is_some())
+        .collect();
+    let [denied] = audit.as_slice() else { panic!("{audit:?}") };
+    assert_eq!((&denied["id"], &denied["client"]), (&"stranger".into(), &"127.0.0.1".into()));
+    assert_eq!((&denied["status"], &denied["denied"]), (&401.into(), &"not authenticated".into()));
+    assert_eq!(denied["message"], "GET /opendap/sub/a.nc.dmr?token=(hidden)");
+    assert!(!log.contains("s3cret") && !log.contains("a-long-random-token"), "{log}");
+    assert!(server.get("/-/metrics").text().contains("\nthalweg_denied_total 1\n"));
+}
+
+#[test]
 fn who_goes_away_is_logged_as_such() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("big.nc"), vec![7_u8; 30_000_000]).unwrap();

@@ -41,6 +41,11 @@ impl Address {
             Some(rest) if rest.starts_with('/') => rest,
             _ => path,
         };
+        // A signed link says who asks, not what for.
+        let path = match path.strip_prefix("/~") {
+            Some(link) => link.find('/').and_then(|at| link.get(at..)).unwrap_or_default(),
+            None => path,
+        };
         let path = if path.is_empty() { "/" } else { path };
         Ok(Self { origin, path: path.to_owned(), query: query.map(str::to_owned) })
     }
@@ -65,6 +70,7 @@ mod tests {
         );
         check("https://h/opendap/a.nc#dap4&mode=bytes", None, "/opendap/a.nc", None);
         check("/opendap/a.nc.dods?v?w", None, "/opendap/a.nc.dods", Some("v?w"));
+        check("http://h/~token/opendap/a.nc.dap?x", None, "/opendap/a.nc.dap", Some("x"));
         check("http://h", None, "/", None);
         check("http://h?x", None, "/", Some("x"));
         let public = Some("https://d.example.org/thalweg/");
