@@ -408,6 +408,66 @@ fn ways_to_sign_in() {
 }
 
 #[test]
+fn catalogs_of_a_content_folder_have_what_one_may_read() {
+    let site = Site::new();
+    let content = site.path("content");
+    fs::create_dir(&content).unwrap();
+    let data = site.path("data");
+    let data = data.display();
+    let catalog = format!(
+        "<catalog xmlns='http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0' name='All'>
+           <service name='odap' serviceType='OPENDAP' base='/thredds/dodsC/'/>
+           <datasetRoot path='mixed' location='{data}/mixed'/>
+           <dataset name='Some' ID='some'>
+             <dataset name='One' ID='one' urlPath='mixed/a.nc' serviceName='odap'/>
+             <dataset name='The umbra' ID='umbra-id' urlPath='mixed/umbra.nc' serviceName='odap'/>
+           </dataset>
+           <dataset name='Only umbra inside'>
+             <dataset name='The umbra again' ID='umbra-2' urlPath='mixed/umbra.nc' serviceName='odap'/>
+           </dataset>
+           <datasetScan name='Runs of umbra' ID='umbra-runs' path='closed' location='{data}/closed'>
+             <addLatest><simpleLatest name='newest.xml' serviceName='latest'/></addLatest>
+           </datasetScan>
+           <datasetScan name='Free' ID='free' path='open' location='{data}/open'/>
+         </catalog>"
+    );
+    fs::write(content.join("catalog.xml"), catalog).unwrap();
+    let file = site.path("thredds.toml");
+    fs::write(&file, format!("thredds = {{ content = \"{}\" }}\n{}", content.display(), rules())).unwrap();
+    let server = Server::start_with(&["--config", file.to_str().unwrap()], &[]);
+    let paths = [
+        "/thredds/catalog.xml",
+        "/thredds/catalog.html",
+        "/catalog.xml",
+        "/thredds/catalog/catalog.xml",
+        "/thredds/catalog.xml?dataset=umbra-id",
+        "/thredds/catalog.html?dataset=umbra-id",
+        "/thredds/catalog/closed/catalog.xml",
+        "/thredds/catalog/closed/catalog.html",
+        "/thredds/catalog/closed/latest.xml",
+        "/thredds/catalog/closed/newest.xml",
+        "/thredds/dodsC/mixed/umbra.nc.dds",
+        "/thredds/fileServer/mixed/umbra.nc",
+        "/thredds/ncml/closed/umbra.nc",
+    ];
+    for path in paths {
+        let (anyone, ann) = (server.get(path), server.ask("GET", path, ROLES[0].1));
+        assert!(ann.status < 400, "{path} {}", ann.head);
+        let text = anyone.text();
+        let location = anyone.header("location");
+        assert!(!text.contains(MARK) && !location.contains(MARK), "{path} {} {text}", anyone.head);
+        if path.contains("umbra") || path.contains("closed") {
+            // Nobody but bob may read anything in there, and he has to say who he is.
+            assert_eq!(anyone.status, 401, "{path} {text}");
+        } else {
+            assert_eq!(anyone.status, 200, "{path}");
+            assert!(text.contains("mixed/a.nc") && text.contains("Free"), "{path} {text}");
+            assert!(ann.text().contains("mixed/umbra.nc") && ann.text().contains("Runs of umbra"), "{path}");
+        }
+    }
+}
+
+#[test]
 fn hashes_are_made_from_standard_input() {
     let run = |arguments: &[&str], input: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))

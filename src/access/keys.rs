@@ -113,3 +113,69 @@ async fn fetch(url: &str) -> Result<Arc<JwkSet>, &'static str> {
     }
     key_set(&text).ok_or("the answer is no JWKS")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A service of keys at an address of this machine that says `answer`, and how often it was asked.
+    async fn service(answer: String) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (url, asked)
+    }
+
+    fn ok(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    }
+
+    const SET: &str = r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}]}"#;
+
+    #[tokio::test]
+    async fn keys_are_fetched_once_however_many_ask_for_whatever() {
+        let (url, asked) = service(ok(SET)).await;
+        let keys = Keys::new(KeySource::url(&url).unwrap());
+        let all = futures::future::join_all((0..50).map(|_| keys.having(Some("a")))).await;
+        assert!(all.iter().all(|set| set.as_ref().is_some_and(|set| set.find("a").is_some())));
+        // One that is not known is looked for, and not again and again.
+        for id in ["b", "c", "d"] {
+            assert!(keys.having(Some(id)).await.is_some_and(|set| set.find(id).is_none()));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_set_of_keys_is_none() {
+        let elsewhere = service(ok(SET)).await.0;
+        for answer in [
+            ok("{}"),
+            ok("<html>"),
+            ok(&format!("{{\"x\":\"{}\",{}", "y".repeat(LARGEST), &SET[1..])),
+            "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{".to_owned(),
+            String::new(),
+        ] {
+            let (url, _) = service(answer.clone()).await;
+            let keys = Keys::new(KeySource::url(&url).unwrap());
+            let begin: String = answer.chars().take(60).collect();
+            assert!(keys.having(Some("a")).await.is_none(), "{begin}");
+        }
+    }
+}
