@@ -9,6 +9,7 @@
 use std::{
     collections::VecDeque,
     mem,
+    ops::Range,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -21,20 +22,19 @@ use cdm::{Block, BlockStream, Error, ErrorKind, Result, Selection};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinHandle},
+    time::timeout,
 };
 
 use super::{
     ChunkedArray,
     cache::ChunkCache,
+    memory::{Memory, Size, UNIT},
     plan::{Band, BandLimit, Plan},
     read::BandRead,
     rehearsal::Rehearsal,
     tally::Tally,
 };
-use crate::storage::{carried, may_block_here};
-
-/// What a permit stands for.
-const UNIT: u64 = 1 << 10;
+use crate::storage::{Object, Turn, carried, decoding, in_bulk, is_bulk, may_block_here};
 
 /// Bands do not shrink below this, in bytes.
 const SMALLEST_BAND: u64 = 128 << 10;
@@ -45,6 +45,9 @@ const UNCUT: u64 = 2 << 20;
 
 /// Decoding so many bytes takes longer than a client should wait for the first.
 const SLOW: u64 = 4 << 20;
+
+/// Threads that large reads may have at a time: others are left for everything else.
+const MOST_IN_BULK: usize = 128;
 
 /// Limits that all reads of an engine share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct EngineOptions {
     pub decoders: usize,
     /// How long a stream waits for memory before it fails with `Overloaded`.
     pub patience: Duration,
+    /// How long it takes to the next block at most (promise R6).
+    pub stall: Duration,
 }
 
 impl Default for EngineOptions {
@@ -73,6 +78,7 @@ impl Default for EngineOptions {
             // More than there are processors: while one hands over what it decoded, another decodes.
             decoders: cores() * 2,
             patience: Duration::from_secs(20),
+            stall: Duration::from_secs(30),
         }
     }
 }
@@ -86,9 +92,11 @@ fn cores() -> usize {
 pub struct Engine {
     options: EngineOptions,
     cache: ChunkCache,
-    budget: Arc<Semaphore>,
-    permits: u32,
-    decoders: Arc<Semaphore>,
+    memory: Memory,
+    /// Turns at decoding: of large reads, and of little ones.
+    decoders: [Arc<Semaphore>; 2],
+    /// Turns of large reads at the threads that may block; little ones need none.
+    bulk: Arc<Semaphore>,
     /// Reads that have begun and not ended: they share the budget.
     readings: Arc<AtomicU64>,
     tally: Tally,
@@ -107,13 +115,12 @@ impl Default for Engine {
 impl Engine {
     /// An engine with a budget and a cache of its own.
     pub fn new(options: EngineOptions) -> Self {
-        let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
-        let permits = u32::try_from(options.budget_bytes / UNIT).unwrap_or(most).clamp(1, most);
         Self {
             cache: ChunkCache::new(options.cache_bytes),
-            budget: Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS))),
-            permits,
-            decoders: Arc::new(Semaphore::new(options.decoders.max(1))),
+            memory: Memory::new(options.budget_bytes, options.patience),
+            decoders: [(); 2].map(|()| Arc::new(Semaphore::new(options.decoders.max(1)))),
+            // More than decode: some wait for a disk.
+            bulk: Arc::new(Semaphore::new(options.decoders.max(1).saturating_mul(4).min(MOST_IN_BULK))),
             readings: Arc::default(),
             tally: Tally::default(),
             is_stopped: AtomicBool::new(false),
@@ -138,10 +145,12 @@ impl Engine {
                 Ok(reading) => reading,
                 Err(e) => return Some((Err(e), None)),
             };
-            match reading.next().await {
-                Ok(None) => None,
-                Ok(Some(block)) => Some((Ok(block), Some(Ok(reading)))),
-                Err(e) => Some((Err(e), None)),
+            let stall = reading.engine.options.stall;
+            match timeout(stall, reading.next()).await {
+                Ok(Ok(None)) => None,
+                Ok(Ok(Some(block))) => Some((Ok(block), Some(Ok(reading)))),
+                Ok(Err(e)) => Some((Err(e), None)),
+                Err(late) => Some((Err(stalled(stall).with_source(late)), None)),
             }
         }))
     }
@@ -158,7 +167,7 @@ impl Engine {
 
     /// Bytes of data on their way now, in whole KiB.
     pub fn budget_in_use(&self) -> u64 {
-        u64::from(self.permits).saturating_sub(self.budget.available_permits() as u64) * UNIT
+        self.memory.in_use()
     }
 
     /// Bytes of decoded chunks kept now.
@@ -174,60 +183,48 @@ impl Engine {
         &self.tally
     }
 
-    /// A turn at decoding. Who is on a thread that may block goes on without when there is none: such threads are
-    /// few, and giving up the thread costs more than sharing a processor for a while.
-    pub(crate) async fn decoder(&self) -> Result<Option<OwnedSemaphorePermit>> {
-        if may_block_here() {
-            return Ok(Arc::clone(&self.decoders).try_acquire_owned().ok());
-        }
-        let turn = Arc::clone(&self.decoders).acquire_owned().await;
-        turn.map(Some).map_err(|e| Error::internal("the decoders are gone").with_source(e))
+    /// A turn at decoding: little never waits behind much. Who is on a thread that may block goes on without when
+    /// there is none: such threads are few, and giving up the thread costs more than sharing a processor for a while.
+    pub(crate) async fn decoder(&self) -> Option<Turn> {
+        if may_block_here() { None } else { decoding(&self.decoders[usize::from(!is_bulk())]).await }
     }
 
     /// Waits until so many bytes may be used.
     pub(super) async fn hold_memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
-        self.memory(self.permits_for(bytes)).await
+        self.memory.hold(self.memory.permits_for(bytes), Size::Much).await
     }
 
-    /// What of `permit` stands for so many bytes; the rest is free again. When they are more than it stands
-    /// for, as much as is free is added.
-    pub(super) fn hold_only(&self, mut permit: OwnedSemaphorePermit, bytes: u64) -> OwnedSemaphorePermit {
-        let wanted = usize::try_from(self.permits_for(bytes)).unwrap_or(usize::MAX);
-        if let Some(kept) = permit.split(wanted) {
-            return kept;
-        }
-        let missing = wanted.saturating_sub(permit.num_permits()).min(self.budget.available_permits());
-        let more =
-            u32::try_from(missing).ok().and_then(|n| Arc::clone(&self.budget).try_acquire_many_owned(n).ok());
-        if let Some(more) = more {
-            permit.merge(more);
-        }
-        permit
+    /// See [`Memory::hold_only`].
+    pub(super) fn hold_only(&self, permit: OwnedSemaphorePermit, bytes: u64) -> OwnedSemaphorePermit {
+        self.memory.hold_only(permit, bytes)
     }
 
-    /// Permits for so many bytes; more than there are means all of them.
-    fn permits_for(&self, bytes: u64) -> u32 {
-        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.permits)
+    /// Bytes of `object` as they are stored, as a part of an answer of `all` bytes: within the budget, and in turn
+    /// with other large reads.
+    ///
+    /// # Errors
+    /// What storage says; `Overloaded` when there is no memory for too long.
+    pub async fn stored(&self, object: &Object, range: Range<u64>, all: u64) -> Result<Bytes> {
+        let size = if all <= self.options.band_bytes / 2 { Size::Little } else { Size::Much };
+        let permits = self.memory.permits_for(range.end.saturating_sub(range.start));
+        let permit = self.memory.hold(permits, size).await?;
+        let bytes = match size {
+            Size::Little => timeout(self.options.stall, object.read(range)).await,
+            Size::Much => {
+                timeout(self.options.stall, in_bulk(Arc::clone(&self.bulk), object.read(range))).await
+            }
+        };
+        let bytes = bytes.map_err(|late| stalled(self.options.stall).with_source(late))??;
+        match Block::Fixed(bytes).holding(permit) {
+            Block::Fixed(bytes) | Block::Varying { bytes, .. } => Ok(bytes),
+        }
     }
 
     /// Memory for reading ahead: half of it all is left to those who have nothing yet. A client that takes its
     /// time could otherwise keep others out with what it will want much later.
     fn memory_to_spare(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
-        let free = self.budget.available_permits() as u64;
-        let is_there = free >= u64::from(permits) + u64::from(self.permits / 2);
-        is_there.then(|| Arc::clone(&self.budget).try_acquire_many_owned(permits).ok()).flatten()
-    }
-
-    async fn memory(&self, permits: u32) -> Result<OwnedSemaphorePermit> {
-        let wait = Arc::clone(&self.budget).acquire_many_owned(permits);
-        match tokio::time::timeout(self.options.patience, wait).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(e)) => Err(Error::internal("the budget is gone").with_source(e)),
-            Err(e) => {
-                let message = "the server has no memory left for data now; try again later";
-                Err(Error::new(ErrorKind::Overloaded, message).with_source(e))
-            }
-        }
+        let is_there = self.memory.free() >= u64::from(permits) + u64::from(self.memory.units() / 2);
+        is_there.then(|| self.memory.try_hold(permits, Size::Much)).flatten()
     }
 }
 
@@ -319,6 +316,10 @@ impl Reading {
         })
     }
 
+    fn size(&self) -> Size {
+        if self.small { Size::Little } else { Size::Much }
+    }
+
     async fn next(&mut self) -> Result<Option<Block>> {
         if mem::take(&mut self.fresh)
             && let Some(block) = self.at_hand()?
@@ -352,9 +353,8 @@ impl Reading {
         let mut found = None;
         self.little = self.plan.is_done();
         if self.little {
-            let units = self.engine.permits_for(self.cost(&band).0);
-            let permit = Arc::clone(&self.engine.budget).try_acquire_many_owned(units).ok();
-            if let Some(mut permit) = permit
+            let units = self.engine.memory.permits_for(self.cost(&band).0);
+            if let Some(mut permit) = self.engine.memory.try_hold(units, self.size())
                 && let Some(block) = self.read(&band, None)?.at_hand(&band)?
             {
                 found = Some(hold_part(block, &mut permit, &self.own));
@@ -378,10 +378,10 @@ impl Reading {
             let limit = self.limit();
             let Some(band) = self.waiting.take().or_else(|| self.plan.next_band(limit)) else { break };
             let (output, working) = self.cost(&band);
-            let output = self.engine.permits_for(output);
-            let all = self.engine.permits_for(u64::from(output) * UNIT + working);
+            let output = self.engine.memory.permits_for(output);
+            let all = self.engine.memory.permits_for(u64::from(output) * UNIT + working);
             let permit = if self.in_flight.is_empty() {
-                self.engine.memory(all).await?
+                self.engine.memory.hold(all, self.size()).await?
             } else if let Some(permit) = self.engine.memory_to_spare(all) {
                 permit
             } else {
@@ -413,7 +413,11 @@ impl Reading {
                 }
                 break;
             }
-            self.in_flight.push_back(Task { handle: tokio::spawn(carried(reading)), begun });
+            let handle = match self.size() {
+                Size::Little => tokio::spawn(carried(reading)),
+                Size::Much => tokio::spawn(in_bulk(Arc::clone(&self.engine.bulk), reading)),
+            };
+            self.in_flight.push_back(Task { handle, begun });
         }
         Ok(())
     }
@@ -424,7 +428,7 @@ impl Reading {
     fn limit(&self) -> BandLimit {
         let options = &self.engine.options;
         let streams = self.engine.readings.load(Ordering::Relaxed).max(1);
-        let free = self.engine.budget.available_permits() as u64 * UNIT;
+        let free = self.engine.memory.free() * UNIT;
         let room = (options.budget_bytes / streams).min(free + self.own.load(Ordering::Relaxed));
         let size = self.array.stored_size as u64;
         let aim = (options.band_bytes.min((room / 4).max(SMALLEST_BAND)) / size).max(1);
@@ -454,6 +458,10 @@ impl Reading {
         };
         (output, working)
     }
+}
+
+fn stalled(stall: Duration) -> Error {
+    Error::new(ErrorKind::TimedOut, format!("no data came from storage for {stall:?}"))
 }
 
 fn joined(read: std::result::Result<Result<Vec<Block>>, JoinError>) -> Result<Vec<Block>> {

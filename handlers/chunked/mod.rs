@@ -8,6 +8,7 @@ pub mod codecs;
 mod decoded;
 mod elements;
 mod engine;
+mod memory;
 mod origin;
 pub mod plan;
 mod read;

@@ -124,6 +124,7 @@ fn engine(band_bytes: u64, cache_bytes: u64, budget_bytes: u64) -> Arc<Engine> {
         band_bytes,
         bands_in_flight: 2,
         decoders: 2,
+        stall: Duration::from_secs(30),
         patience: Duration::from_millis(200),
     }))
 }

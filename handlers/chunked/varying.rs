@@ -163,7 +163,7 @@ impl Reading {
                         Some(stored) => (Err(stored), false),
                     },
                 };
-                let turn = self.engine.decoder().await?;
+                let turn = self.engine.decoder().await;
                 if known {
                     self.engine.tally().hit();
                 } else {

@@ -12,7 +12,7 @@ use std::{
 
 use cdm::{Error, Result};
 
-use super::meter::Meter;
+use super::{bulk, meter::Meter};
 
 thread_local! {
     /// This thread may block in what is polled now.
@@ -46,10 +46,13 @@ pub(crate) async fn blocking<T: Send + 'static>(
     if may_block_here() {
         return work();
     }
-    let meter = Meter::current();
-    let counted = move || match meter {
-        Some(meter) => meter.within(work),
-        None => work(),
+    let (turn, meter) = (bulk::turn().await, Meter::current());
+    let counted = move || {
+        let _turn = turn;
+        match meter {
+            Some(meter) => meter.within(work),
+            None => work(),
+        }
     };
     match tokio::task::spawn_blocking(counted).await {
         Ok(done) => done,

@@ -8,6 +8,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use super::bulk::of_same_party;
+
 tokio::task_local! {
     static METER: Meter;
 }
@@ -44,9 +46,9 @@ pub(crate) fn count(bytes: usize) {
     let _ = METER.try_with(|meter| meter.0.fetch_add(bytes as u64, Relaxed));
 }
 
-/// `work`, counted for whom it is made now when it runs as a task of its own.
+/// `work`, counted for whom it is made now, and done on behalf of the same party, when it runs as a task of its own.
 pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let meter = Meter::current();
+    let (meter, work) = (Meter::current(), of_same_party(work));
     async move {
         match meter {
             Some(meter) => meter.around(work).await,

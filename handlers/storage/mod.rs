@@ -4,6 +4,7 @@
 //! underneath, they fail with [`cdm::ErrorKind::Changed`].
 
 mod blocking;
+mod bulk;
 mod coalesce;
 #[cfg(feature = "testing")]
 pub mod faults;
@@ -26,6 +27,8 @@ use bytes::Bytes;
 use cdm::{Error, Result, Version};
 
 pub(crate) use blocking::{Going, at_once, blocking, may_block_here};
+pub use bulk::Party;
+pub(crate) use bulk::{Turn, decoding, in_bulk, is_bulk};
 pub use kept::KeptFiles;
 pub(crate) use local::is_same_file;
 pub use local::{Entry, EntryKind, LocalRoot};

@@ -147,6 +147,7 @@ fn registry(config: &Config, roots: &[PathBuf]) -> Result<Registry, Failure> {
     let engine = Arc::new(Engine::new(EngineOptions {
         cache_bytes: config.limits.chunk_cache,
         budget_bytes: config.limits.memory,
+        stall: config.limits.data_timeout,
         bands_in_flight: default.bands_in_flight.max(if is_far { BANDS_FROM_AFAR } else { 1 }),
         band_bytes: if is_far { BAND_FROM_AFAR } else { default.band_bytes },
         ..default

@@ -95,7 +95,7 @@ impl BandRead {
             blocking(move || job_parts(&job).try_for_each(|p| self.scatter(&target, p, &decoded))).await
         } else {
             let stored = self.fetched(&job).await?;
-            let decoder = self.engine.decoder().await?;
+            let decoder = self.engine.decoder().await;
             blocking(move || {
                 let _decoder = decoder;
                 let stored = stored.map_or_else(|| self.fetched_now(&job), Ok)?;
@@ -145,7 +145,7 @@ impl BandRead {
     pub(super) async fn whole(&self, chunk: Encoded) -> Result<Block> {
         let job = [chunk];
         let stored = self.fetched(&job).await?;
-        let decoder = self.engine.decoder().await?;
+        let decoder = self.engine.decoder().await;
         let this = self.clone();
         blocking(move || {
             let _decoder = decoder;
@@ -192,7 +192,7 @@ impl BandRead {
         let decode = || async {
             let job = [encoded.clone()];
             let stored = self.fetched(&job).await?;
-            let decoder = self.engine.decoder().await?;
+            let decoder = self.engine.decoder().await;
             let this = self.clone();
             let whole = blocking(move || {
                 let _decoder = decoder;

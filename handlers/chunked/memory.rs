@@ -1,0 +1,139 @@
+//! Memory for data on their way: one budget in bytes, and a part of it that only little reads may have.
+//!
+//! Large answers whose clients take their time may hold all that is theirs; who asks for a few kilobytes still
+//! finds room (promises R2 and R8).
+
+use std::{sync::Arc, time::Duration};
+
+use cdm::{Error, ErrorKind, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What a permit stands for, in bytes.
+pub(super) const UNIT: u64 = 1 << 10;
+
+/// The part of all memory that is kept for who reads little: one in so many.
+const KEPT_FOR_LITTLE: u32 = 8;
+
+/// A budget smaller than this is not divided.
+const SMALLEST_DIVIDED: u32 = 32 << 10;
+
+/// How much a read is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    Little,
+    Much,
+}
+
+/// So many bytes.
+#[derive(Debug)]
+pub(super) struct Memory {
+    all: Arc<Semaphore>,
+    units: u32,
+    little: Arc<Semaphore>,
+    little_units: u32,
+    /// How long to wait for it.
+    patience: Duration,
+}
+
+fn semaphore(units: u32) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)))
+}
+
+impl Memory {
+    pub(super) fn new(bytes: u64, patience: Duration) -> Self {
+        let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+        let whole = u32::try_from(bytes / UNIT).unwrap_or(most).clamp(1, most);
+        let little_units = if whole < SMALLEST_DIVIDED { 0 } else { whole / KEPT_FOR_LITTLE };
+        let units = whole - little_units;
+        Self { all: semaphore(units), units, little: semaphore(little_units), little_units, patience }
+    }
+
+    /// What many reads share, in permits.
+    pub(super) fn units(&self) -> u32 {
+        self.units
+    }
+
+    /// Of what many reads share, the permits that nobody has.
+    pub(super) fn free(&self) -> u64 {
+        self.all.available_permits() as u64
+    }
+
+    /// Bytes in use, in whole KiB.
+    pub(super) fn in_use(&self) -> u64 {
+        let free = self.free() + self.little.available_permits() as u64;
+        (u64::from(self.units) + u64::from(self.little_units)).saturating_sub(free) * UNIT
+    }
+
+    /// Permits for so many bytes; more than there are means all of them.
+    pub(super) fn permits_for(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units)
+    }
+
+    /// So many permits if they are free now.
+    pub(super) fn try_hold(&self, permits: u32, size: Size) -> Option<OwnedSemaphorePermit> {
+        let held = Arc::clone(&self.all).try_acquire_many_owned(permits).ok();
+        let is_little = size == Size::Little && permits <= self.little_units;
+        held.or_else(|| Arc::clone(&self.little).try_acquire_many_owned(permits).ok().filter(|_| is_little))
+    }
+
+    /// So many permits, which may have to be waited for.
+    ///
+    /// # Errors
+    /// `Overloaded` when they are waited for in vain.
+    pub(super) async fn hold(&self, permits: u32, size: Size) -> Result<OwnedSemaphorePermit> {
+        if let Some(held) = self.try_hold(permits, size) {
+            return Ok(held);
+        }
+        let is_little = size == Size::Little && permits <= self.little_units;
+        let from = if is_little { &self.little } else { &self.all };
+        match tokio::time::timeout(self.patience, Arc::clone(from).acquire_many_owned(permits)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(e)) => Err(Error::internal("the budget is gone").with_source(e)),
+            Err(e) => {
+                let message = "the server has no memory left for data now; try again later";
+                Err(Error::new(ErrorKind::Overloaded, message).with_source(e))
+            }
+        }
+    }
+
+    /// What of `permit` stands for so many bytes; the rest is free again. When they are more than it stands
+    /// for, as much as is free is added.
+    pub(super) fn hold_only(&self, mut permit: OwnedSemaphorePermit, bytes: u64) -> OwnedSemaphorePermit {
+        let wanted = usize::try_from(self.permits_for(bytes)).unwrap_or(usize::MAX);
+        if let Some(kept) = permit.split(wanted) {
+            return kept;
+        }
+        let from = Arc::clone(permit.semaphore());
+        let missing = wanted.saturating_sub(permit.num_permits()).min(from.available_permits());
+        let more = u32::try_from(missing).ok().and_then(|n| from.try_acquire_many_owned(n).ok());
+        if let Some(more) = more {
+            permit.merge(more);
+        }
+        permit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn little_reads_find_room_when_large_ones_have_everything() {
+        let memory = Memory::new(32 << 20, Duration::from_millis(20));
+        let much = memory.hold(memory.permits_for(u64::MAX), Size::Much).await.unwrap();
+        assert_eq!((memory.free(), memory.in_use()), (0, 28 << 20));
+        let refused = memory.hold(1, Size::Much).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Overloaded);
+        let little = memory.hold(4 << 10, Size::Little).await.unwrap();
+        assert_eq!(memory.in_use(), 32 << 20);
+        assert!(memory.hold(1, Size::Little).await.is_err(), "of that there is an end, too");
+        drop(little);
+        assert!(memory.try_hold(1, Size::Little).is_some());
+        // What is more than is kept for little reads waits with the others.
+        assert!(memory.hold(5 << 10, Size::Little).await.is_err());
+        drop(much);
+        assert_eq!(memory.in_use(), 0);
+        let grown = memory.hold_only(memory.hold(1, Size::Little).await.unwrap(), 3 << 10);
+        assert_eq!(grown.num_permits(), 3);
+    }
+}
