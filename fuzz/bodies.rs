@@ -22,7 +22,7 @@ use http::HeaderMap;
 use thalweg::{
     catalog::DatasetName,
     config,
-    protocols::{Request, dap2, dap4},
+    protocols::{Largest, Request, dap2, dap4},
     server,
 };
 
@@ -222,7 +222,9 @@ pub fn config(data: &[u8]) {
 }
 
 fn request<'a>(query: &'a str, headers: &'a HeaderMap) -> Request<'a> {
-    Request { dataset: "a.nc", base_url: "http://h/opendap/a.nc", query: Some(query), headers, id: "r" }
+    let largest = Largest::default();
+    let base_url = "http://h/opendap/a.nc";
+    Request { dataset: "a.nc", base_url, query: Some(query), headers, id: "r", largest }
 }
 
 /// A dataset with one of each that a constraint can name.

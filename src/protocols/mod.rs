@@ -33,6 +33,23 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// Names the request in error documents and the log.
     pub id: &'a str,
+    /// How large an answer may be.
+    pub largest: Largest,
+}
+
+/// Bytes of the largest answers that are given (promise R5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Largest {
+    /// Of one with binary data.
+    pub binary: u64,
+    /// Of one with data as text.
+    pub text: u64,
+}
+
+impl Default for Largest {
+    fn default() -> Self {
+        Self { binary: 256 << 30, text: 100 << 20 }
+    }
 }
 
 /// What a front end answers; `server::respond` turns it into HTTP (conditional requests, ranges,

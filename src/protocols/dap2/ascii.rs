@@ -11,27 +11,25 @@ use super::{
     das, dods,
     resolve::{Answer, Item, Leaf},
 };
-use crate::protocols::ByteStream;
-
-/// Text is refused above this size (promise R5).
-const MAX_BYTES: u64 = 100 << 20;
+use crate::protocols::{ByteStream, Request};
 
 /// The whole body.
 ///
 /// # Errors
 /// `TooLarge`, judged from the number of values and their usual width.
-pub(super) fn body(dataset: &str, answer: &Answer) -> Result<ByteStream> {
+pub(super) fn body(request: &Request<'_>, dataset: &str, answer: &Answer) -> Result<ByteStream> {
+    let limit = request.largest.text;
     let leaves: Vec<(String, Leaf)> = answer.items.iter().flat_map(labelled).collect();
     let total = leaves.iter().fold(0_u64, |sum, (_, leaf)| sum.saturating_add(likely_len(leaf)));
-    if total > MAX_BYTES {
+    if total > limit {
         let (_, largest) = leaves
             .iter()
             .max_by_key(|(_, leaf)| likely_len(leaf))
             .ok_or_else(|| Error::internal("an answer without variables is large"))?;
         let each = likely_len(largest) / largest.declared.element_count().max(1);
         return Err(Error::too_large(format!(
-            "as text the answer would have about {total} bytes; the limit is {MAX_BYTES}. Use .dods, or try {}",
-            dods::smaller(largest, MAX_BYTES / 2 / each.max(1))
+            "as text the answer would have about {total} bytes; the limit is {limit} bytes. Use .dods, or ask for less, for example {}",
+            dods::smaller(request, ".ascii", largest, limit / 2 / each.max(1))
         )));
     }
     let head = format!("Dataset: {dataset}\n");

@@ -190,11 +190,11 @@ async fn answer(
             pages::info(request, &dds::text(&dataset, &answer), &das::text(&view, &answer).await)
         }
         Response::Dods => {
-            let (length, body) = dods::body(&dataset, &answer)?;
+            let (length, body) = dods::body(request, &dataset, &answer)?;
             return Ok(streamed(headers, length, identity, body, false));
         }
         Response::Ascii => {
-            let body = ascii::body(&dataset, &answer)?;
+            let body = ascii::body(request, &dataset, &answer)?;
             return Ok(streamed(headers, None, identity, body, true));
         }
     };

@@ -27,6 +27,7 @@ pub(super) fn ask(response: Response, query: &str, source: &Arc<dyn Source>) -> 
         query: Some(query),
         headers: &headers,
         id: "R1",
+        largest: crate::protocols::Largest::default(),
     };
     let mut reply = block_on(respond(&request, response, Arc::clone(source)));
     let body = std::mem::replace(&mut reply.body, futures::stream::empty().boxed());
@@ -44,6 +45,7 @@ fn ask_head(response: Response, query: &str, source: &Arc<dyn Source>) -> Reply 
         query: Some(query),
         headers: &headers,
         id: "R1",
+        largest: crate::protocols::Largest::default(),
     };
     block_on(respond(&request, response, Arc::clone(source)))
 }
@@ -275,6 +277,7 @@ fn pages_escape_what_they_show() {
         query: None,
         headers: &headers,
         id: "R1",
+        largest: crate::protocols::Largest::default(),
     };
     for page in [pages::help(&request), pages::info(&request, "a < b", "\"<i>\"")] {
         assert!(!page.contains("<script>") && !page.contains("<b>") && !page.contains("<i>"), "{page}");
@@ -292,7 +295,7 @@ fn an_answer_that_dap2_cannot_count_is_refused_with_a_smaller_one() {
     insta::assert_snapshot!(String::from_utf8(body.unwrap()).unwrap(), @r#"
     Error {
         code = 1001;
-        message = "v has 2449650000 elements; DAP2 counts at most 2147483647. Try v[10:2:61364][0:1:69999] (request R1)";
+        message = "v has 2449650000 elements; DAP2 counts at most 2147483647. Ask for less, for example http://localhost/opendap/dir/small.nc.dods?v%5B10:2:61364%5D%5B0:1:69999%5D (request R1)";
     };
     "#);
     // What the message proposes works; so does a text of the size proposed.
@@ -305,7 +308,7 @@ fn an_answer_that_dap2_cannot_count_is_refused_with_a_smaller_one() {
     insta::assert_snapshot!(String::from_utf8(body.unwrap()).unwrap(), @r#"
     Error {
         code = 1001;
-        message = "as text the answer would have about 24500000000 bytes; the limit is 104857600. Use .dods, or try v[0:1:148][0:1:69999] (request R1)";
+        message = "as text the answer would have about 24500000000 bytes; the limit is 104857600 bytes. Use .dods, or ask for less, for example http://localhost/opendap/dir/small.nc.ascii?v%5B0:1:148%5D%5B0:1:69999%5D (request R1)";
     };
     "#);
 }

@@ -86,9 +86,6 @@ pub struct Options<'a> {
     pub largest_text: u64,
 }
 
-/// A larger data response is refused before anything is read.
-const LARGEST: u64 = 256 << 30;
-
 /// Answers `request` for `source`, in the form that was [`wanted`]; errors become [`error()`]'s document.
 pub async fn respond(
     request: &Request<'_>,
@@ -168,7 +165,7 @@ fn constrained(
         reply.identity = Some(identity);
         return Ok(reply);
     }
-    check_size(source.as_ref(), request.base_url)?;
+    check_size(source.as_ref(), request)?;
     let dmr = dmr::dmr(source.dataset(), request.base_url, client);
     let form_of_data = data::Form {
         checksums: client.checksums(query.checksum, options.checksums, source.dataset().variables().count()),
@@ -218,17 +215,18 @@ fn constrain(source: Arc<dyn Source>, readings: &[String]) -> Result<(Arc<dyn So
     failed.map_or(Ok((source, String::new())), Err)
 }
 
-/// Refuses what is larger than [`LARGEST`], with a request that is not.
-fn check_size(source: &dyn Source, base: &str) -> Result<()> {
+/// Refuses what is larger than an answer may be, with a request that is not.
+fn check_size(source: &dyn Source, request: &Request<'_>) -> Result<()> {
     let (bytes, exact) = data::size(source);
-    if bytes <= LARGEST {
+    let limit = request.largest.binary;
+    if bytes <= limit {
         return Ok(());
     }
     let least = if exact { "" } else { "at least " };
-    let example = example::smaller_request(source.dataset(), base, LARGEST)
+    let example = example::smaller_request(source.dataset(), request.base_url, limit / 2)
         .map(|url| format!(". Ask for less, for example {url}"))
         .unwrap_or_default();
     Err(Error::too_large(format!(
-        "what was asked for has {least}{bytes} bytes; the limit is {LARGEST} bytes (256 GiB){example}"
+        "what was asked for has {least}{bytes} bytes; the limit is {limit} bytes{example}"
     )))
 }

@@ -129,6 +129,7 @@ async fn ask(source: &Arc<dyn Source>, response: &Response) -> Result<Bytes> {
         query: None,
         headers: &headers,
         id: "1",
+        largest: crate::protocols::Largest::default(),
     };
     let workspace = Workspace::new(1 << 20);
     let options = Options { origin: "http://h", largest_text: 2000, workspace: &workspace };

@@ -9,7 +9,7 @@ use super::{
     super::{Response, SUFFIXES, error, wanted},
     ask, datasets, text,
 };
-use crate::protocols::Request;
+use crate::protocols::{Largest, Request};
 
 #[track_caller]
 fn refused(query: &str, status: u16, message: &str) {
@@ -61,8 +61,14 @@ fn vector_48_input_is_escaped() {
 #[test]
 fn defects_of_ours_are_not_told() {
     let headers = HeaderMap::new();
-    let request =
-        Request { dataset: "t.nc", base_url: "http://h/t.nc", query: None, headers: &headers, id: "req-9" };
+    let request = Request {
+        dataset: "t.nc",
+        base_url: "http://h/t.nc",
+        query: None,
+        headers: &headers,
+        id: "req-9",
+        largest: Largest::default(),
+    };
     let document = text(error(&cdm::Error::internal("secret /path"), &request));
     assert!(!document.contains("secret") && document.contains("req-9"), "{document}");
     let reply = error(&cdm::Error::not_found("there is no dataset x<y"), &request);
@@ -74,8 +80,14 @@ fn defects_of_ours_are_not_told() {
 fn what_is_not_acceptable_is_406() {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, "text/html".parse().unwrap());
-    let request =
-        Request { dataset: "t.nc", base_url: "http://h/t.nc", query: None, headers: &headers, id: "r" };
+    let request = Request {
+        dataset: "t.nc",
+        base_url: "http://h/t.nc",
+        query: None,
+        headers: &headers,
+        id: "r",
+        largest: Largest::default(),
+    };
     let reply = wanted(Response::Dap, &request).unwrap_err();
     assert_eq!(reply.status, StatusCode::NOT_ACCEPTABLE);
 }
@@ -105,7 +117,7 @@ fn too_much_is_413_with_a_request_that_works() {
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
     let document = text(reply);
     assert!(document.contains("1099511627776 bytes; the limit is 274877906944 bytes"), "{document}");
-    let example = "http://localhost/opendap/t.nc.dap?dap4.ce=/big%5B0:262143%5D%5B%5D%5B%5D";
+    let example = "http://localhost/opendap/t.nc.dap?dap4.ce=/big%5B0:131071%5D%5B%5D%5B%5D";
     assert!(document.contains(example), "{document}");
     let (_, query) = example.split_once('?').unwrap();
     assert_eq!(ask(&source, Response::Dap, query, "").status, StatusCode::OK);

@@ -14,7 +14,7 @@ use futures::{StreamExt, executor::block_on};
 use http::HeaderMap;
 
 use super::{Options, Response, respond, view};
-use crate::protocols::{Reply, Request};
+use crate::protocols::{Largest, Reply, Request};
 
 /// The reply to `query` from a client that calls itself `agent`.
 fn ask(source: &Arc<dyn Source>, response: Response, query: &str, agent: &str) -> Reply {
@@ -26,6 +26,7 @@ fn ask(source: &Arc<dyn Source>, response: Response, query: &str, agent: &str) -
         query: Some(query),
         headers: &headers,
         id: "req-1",
+        largest: Largest::default(),
     };
     block_on(respond(&request, response, Arc::clone(source), Options::default()))
 }
