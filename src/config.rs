@@ -118,6 +118,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// A connection whose client takes no byte for this time is cut.
     pub write_timeout: Duration,
+    /// A connection whose client takes fewer bytes a second is cut, after twice `write_timeout`.
+    pub slowest_client: u64,
+    /// An answer without data must have begun after this time.
+    pub metadata_timeout: Duration,
+    /// An answer with data must have begun after this time, and must not stop for as long.
+    pub data_timeout: Duration,
     /// Bytes of a request's target.
     pub uri: u64,
     /// Bytes of one binary answer.
@@ -175,6 +181,9 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            slowest_client: 1024,
+            metadata_timeout: Duration::from_secs(10),
+            data_timeout: Duration::from_secs(30),
             uri: 64 * 1024,
             response_binary: 256 * 1024 * MIB,
             response_text: 100 * MIB,
@@ -261,6 +270,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("limits.header_timeout", limits.header_timeout, duration),
     setting!("limits.idle_timeout", limits.idle_timeout, duration),
     setting!("limits.write_timeout", limits.write_timeout, duration),
+    setting!("limits.slowest_client", limits.slowest_client, bytes),
+    setting!("limits.metadata_timeout", limits.metadata_timeout, duration),
+    setting!("limits.data_timeout", limits.data_timeout, duration),
     setting!("limits.uri", limits.uri, bytes),
     setting!("limits.response_binary", limits.response_binary, bytes),
     setting!("limits.response_text", limits.response_text, bytes),

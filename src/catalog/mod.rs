@@ -24,7 +24,7 @@ use cdm::{Error, ErrorKind, Result, Source, coordinates::summarise::summarise};
 use handlers::{
     Registry,
     aggregation::{Collection, Note, Snapshot},
-    chunked::{Counts, Rehearsal},
+    chunked::{Counts, Engine, Rehearsal},
     ncml,
     registry::Found,
     storage::{KeptFiles, Object, Place, StoreCalls},
@@ -109,6 +109,11 @@ impl Catalog {
         }
         // What is open in places that have gone closes when nobody has asked for it for a while.
         Self { open: before.open.clone(), started: before.started, ..this }
+    }
+
+    /// What reads data, within the limits that hold for all of them.
+    pub(crate) fn reader(&self) -> Arc<Engine> {
+        Arc::clone(self.registry.engine())
     }
 
     /// What the chunk engine has done and holds.
@@ -279,6 +284,13 @@ impl Catalog {
         }
         // Boxed, so that what most requests do stays small.
         Box::pin(self.open_anew(name, found, is_file)).await
+    }
+
+    /// Whether a dataset may be made of others, so that these have to be looked at first.
+    pub(crate) fn may_be_made(&self, name: &DatasetName) -> bool {
+        self.definitions.get(name).is_some()
+            || defined::is_document(name.as_str())
+            || defined::versioned(name).is_some()
     }
 
     /// Whether a dataset is a file and made of nothing else, as no document is.

@@ -1,12 +1,6 @@
 //! Connections: accepting, counting, serving and draining them.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -15,14 +9,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{
     Phase, Shared, Stop,
+    addresses::{Addresses, Share},
     handle::{Connection, Port, handle},
     idle::IdleTimer,
     layers::traced,
     mender::{Framing, Mender},
     stall::{Flushes, WriteTimeout},
+    turns::InTurn,
 };
 
 /// Pause after a failed accept: without it, running out of descriptors would spin (promise R13).
@@ -91,17 +88,22 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
                     continue;
                 }
             };
-            let Some(place) = admit(shared, &addresses, peer.ip()) else {
+            let Some(place) = addresses.admit(&shared.live.load().config, peer.ip()) else {
                 shared.metrics.turned_away();
                 tracing::debug!(client = %peer.ip(), "too many connections from one address");
                 continue;
             };
             let shared = Arc::clone(shared);
             let phase = shared.phase.subscribe();
-            tokio::spawn(async move {
+            let share = place.share.clone();
+            let serving = async move {
                 welcome(stream, (peer, port), shared, phase).await;
                 drop((permit, place));
-            });
+            };
+            match share {
+                Some(Share { turns, party }) => tokio::spawn(InTurn::new(turns, party.run(serving))),
+                None => tokio::spawn(serving),
+            };
         }
     };
     tokio::select! {
@@ -118,25 +120,26 @@ async fn welcome(
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
 ) {
-    if let Err(e) = stream.set_nodelay(true) {
-        tracing::debug!(error = %e, "setting TCP_NODELAY failed");
-    }
+    prepare(&stream);
     let live = shared.live.load_full();
     let Some(tls) = live.tls.as_ref().filter(|_| port == Port::All) else {
         drop(live);
-        return serve(stream, (peer, port, false), shared, phase).await;
+        return serve((stream, forget_unsent), (peer, port, false), shared, phase).await;
     };
     let encrypted = tls.accept(stream, live.config.limits.header_timeout).await;
     drop(live);
     match encrypted {
         // Boxed: what is not used does not make every connection large.
-        Ok(stream) => Box::pin(serve(stream, (peer, port, true), shared, phase)).await,
+        Ok(stream) => {
+            let forget = |stream: &TlsStream<TcpStream>| forget_unsent(stream.get_ref().0);
+            Box::pin(serve((stream, forget), (peer, port, true), shared, phase)).await;
+        }
         Err(e) => tracing::debug!(client = %peer.ip(), error = %e, "a TLS handshake failed"),
     }
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
+    (stream, forget): (S, fn(&S)),
     (peer, port, is_secure): (SocketAddr, Port, bool),
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
@@ -145,7 +148,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let live = shared.live.load_full();
     let limits = &live.config.limits;
     let (framing, flushes) = (Framing::default(), Flushes::default());
-    let stream = WriteTimeout::new(stream, limits.write_timeout, flushes.clone());
+    let slowest = (limits.write_timeout, limits.slowest_client);
+    let stream = WriteTimeout::new(stream, slowest, flushes.clone(), forget);
     let stream = Mender::new(stream, framing.clone(), limits.header_timeout);
     let idle_timeout = limits.idle_timeout;
     drop(live);
@@ -177,50 +181,30 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
+/// Bytes that the system takes of an answer beyond what it may send at once.
+const UNSENT: u32 = 256 << 10;
+
+/// Sets what makes answers leave at once, and what the system holds of those that cannot: else it takes megabytes for
+/// each client that reads nothing, which must be read and made first.
+fn prepare(stream: &TcpStream) {
+    if let Err(e) = stream.set_nodelay(true) {
+        tracing::debug!(error = %e, "setting TCP_NODELAY failed");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(e) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT) {
+        tracing::debug!(error = %e, "setting TCP_NOTSENT_LOWAT failed");
+    }
+}
+
+/// Closing `stream` resets it.
+fn forget_unsent(stream: &TcpStream) {
+    if let Err(e) = stream.set_zero_linger() {
+        tracing::debug!(error = %e, "a connection cannot be reset");
+    }
+}
+
 /// Completes when the server stops accepting, or is gone.
 async fn draining(phase: &mut watch::Receiver<Phase>) {
     // The borrowed value must not outlive this statement: it is a lock.
     let _ = phase.wait_for(|p| *p == Phase::Draining).await.map(|_| ());
-}
-
-/// How many connections each address has.
-#[derive(Debug, Default)]
-struct Addresses(Mutex<HashMap<IpAddr, usize>>);
-
-/// Counts one connection of an address until it is dropped.
-#[derive(Debug)]
-struct Place {
-    all: Arc<Addresses>,
-    address: Option<IpAddr>,
-}
-
-/// A place for a connection from `address`, unless it has as many as one may.
-fn admit(shared: &Shared, all: &Arc<Addresses>, address: IpAddr) -> Option<Place> {
-    let all = Arc::clone(all);
-    let live = shared.live.load();
-    // All clients behind a proxy share its address.
-    if live.config.trusted_proxies.iter().any(|p| p.contains(address)) {
-        return Some(Place { all, address: None });
-    }
-    let mut counts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = counts.entry(address).or_insert(0);
-    if *count >= live.config.limits.connections_per_address {
-        return None;
-    }
-    *count += 1;
-    drop(counts);
-    Some(Place { all, address: Some(address) })
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(address) = self.address else { return };
-        let mut counts = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&address);
-            }
-        }
-    }
 }

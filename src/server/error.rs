@@ -50,9 +50,6 @@ pub(super) fn with_status(status: StatusCode, message: &str, audience: Audience<
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    }
     Reply::text(status, headers, text)
 }
 

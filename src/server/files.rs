@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use futures::stream;
-use handlers::storage::Object;
+use handlers::{chunked::Engine, storage::Object};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 const PIECE: u64 = 1 << 20;
 
 /// The whole file as a download.
-pub(super) fn reply(name: &DatasetName, object: &Arc<Object>) -> Reply {
+pub(super) fn reply(name: &DatasetName, object: &Arc<Object>, engine: &Arc<Engine>) -> Reply {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(name.file_name())));
     let file = name.file_name();
@@ -31,20 +31,20 @@ pub(super) fn reply(name: &DatasetName, object: &Arc<Object>) -> Reply {
         length: Some(object.size),
         identity: Some("file".to_owned()),
         compressible: false,
-        body: bytes(object, 0..object.size),
+        body: bytes(object, 0..object.size, engine),
     }
 }
 
-/// The bytes `range` of `object`, read piece by piece as they are taken.
-pub(super) fn bytes(object: &Arc<Object>, range: Range<u64>) -> ByteStream {
-    let object = Arc::clone(object);
-    Box::pin(stream::try_unfold((object, range), |(object, rest)| async move {
+/// The bytes `range` of `object`, read piece by piece as they are taken, within the memory for data.
+pub(super) fn bytes(object: &Arc<Object>, range: Range<u64>, engine: &Arc<Engine>) -> ByteStream {
+    let (object, engine, all) = (Arc::clone(object), Arc::clone(engine), range.end - range.start);
+    Box::pin(stream::try_unfold((object, engine, range), move |(object, engine, rest)| async move {
         if rest.is_empty() {
             return Ok(None);
         }
         let end = rest.end.min(rest.start + PIECE);
-        let piece = object.read(rest.start..end).await?;
-        Ok(Some((piece, (object, end..rest.end))))
+        let piece = engine.stored(&object, rest.start..end, all).await?;
+        Ok(Some((piece, (object, engine, end..rest.end))))
     }))
 }
 

@@ -2,18 +2,26 @@
 
 mod configured;
 mod kept;
+mod limits;
 mod page;
 mod who;
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use cdm::{Error, ErrorKind, Result, Source, Version};
-use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response as HttpResponse, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use self::kept::Listed;
+pub use self::limits::is_data;
+use self::{
+    kept::Listed,
+    limits::{holding, in_time, read_away, too_slow},
+};
 use super::{
     Phase, Shared,
     answers::{About, LARGEST_DATA, LARGEST_TEXT, Way},
@@ -32,11 +40,11 @@ use super::{
 use crate::{
     access::Caller,
     catalog::{DatasetName, Latest, View},
-    protocols::{self, Reply, dap2, dap4, ncml, pages, thredds, zarr},
+    protocols::{self, Largest, Reply, dap2, dap4, ncml, pages, thredds, zarr},
 };
 
-/// Bytes of a request body that are read and thrown away.
-const BODY_LEN: usize = 64 * 1024;
+/// When who was told that the server is busy may come again, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -68,6 +76,7 @@ struct Call<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     flushes: &'a Flushes,
+    peer: IpAddr,
     port: Port,
     path: &'a str,
     query: Option<&'a str>,
@@ -100,6 +109,7 @@ pub(super) async fn handle(
         method: &parts.method,
         headers: &parts.headers,
         flushes: &connection.flushes,
+        peer: connection.peer.ip(),
         port: connection.port,
         path,
         query: parts.uri.query(),
@@ -110,9 +120,13 @@ pub(super) async fn handle(
         data: live.seen_by(Caller::Anyone),
         may_sign_in: false,
     };
-    let close = connection.framing.has_body();
+    let mut close = connection.framing.has_body();
     let mut response = match refuse(&mut call, connection, body, &parts.uri).await {
-        Some((status, message)) => call.plain(error::with_status(status, message, call.audience())).await,
+        Some((status, message)) => {
+            // Where it is not certain what was asked, what follows is not certain either.
+            close |= status == StatusCode::BAD_REQUEST;
+            call.plain(error::with_status(status, message, call.audience())).await
+        }
         None if live.access.is_open() => call.answer().await,
         None => match Box::pin(call.let_in(connection)).await {
             Some(refused) => refused,
@@ -123,7 +137,10 @@ pub(super) async fn handle(
     if response.status() == StatusCode::METHOD_NOT_ALLOWED || call.method == Method::OPTIONS {
         response.headers_mut().insert(header::ALLOW, METHODS);
     }
-    if close || response.status() == StatusCode::BAD_REQUEST && connection.framing.is_ambiguous() {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
+    }
+    if close {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -167,18 +184,6 @@ async fn refuse(
     None
 }
 
-/// Reads a body that nobody needs.
-async fn read_away(body: Incoming, patience: Duration) -> Option<(StatusCode, &'static str)> {
-    match tokio::time::timeout(patience, Limited::new(body, BODY_LEN).collect()).await {
-        Ok(Ok(_)) => None,
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
-            Some((StatusCode::PAYLOAD_TOO_LARGE, "requests need no body here"))
-        }
-        Ok(Err(_)) => Some((StatusCode::BAD_REQUEST, "the body is not what its headers say")),
-        Err(_) => Some((StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
-    }
-}
-
 impl Call<'_> {
     fn audience(&self) -> Audience<'_> {
         Audience { headers: self.headers, title: &self.live.config.title, top: &self.top, id: self.id }
@@ -198,6 +203,7 @@ impl Call<'_> {
         {
             return response;
         }
+        let limits = &self.live.config.limits;
         // What is asked for most is small; the rest is boxed, so that it does not make every request large.
         let route = route(self.path);
         let is_about_data = !matches!(route, Ok(Route::Fixed(_)) | Err(_));
@@ -207,9 +213,13 @@ impl Call<'_> {
                 Err(Error::not_found("data are at the server's other port"))
             }
             Ok(Route::Dataset { mount, candidates }) => self.dataset(mount, &candidates).await,
-            Ok(Route::Catalog { folder, format }) => Box::pin(self.catalog(&folder, format)).await,
-            Ok(Route::File { dataset }) => Box::pin(self.file(&dataset)).await,
-            Ok(Route::Fixed(Fixed::Sitemap)) => Box::pin(self.sitemap()).await,
+            Ok(Route::Catalog { folder, format }) => {
+                in_time(limits.metadata_timeout, Box::pin(self.catalog(&folder, format))).await
+            }
+            Ok(Route::File { dataset }) => in_time(limits.data_timeout, Box::pin(self.file(&dataset))).await,
+            Ok(Route::Fixed(Fixed::Sitemap)) => {
+                in_time(limits.metadata_timeout, Box::pin(self.sitemap())).await
+            }
             Ok(Route::Fixed(fixed)) => Ok(Box::pin(self.fixed(fixed)).await),
             Err(e) => Err(e),
         };
@@ -381,8 +391,10 @@ impl Call<'_> {
             Err(e) if e.kind() == ErrorKind::NotFound => return self.folder(name, e).await,
             Err(e) => return Err(e),
         };
-        let seek = |range| files::bytes(&object, range);
-        let reply = self.in_data_lane(files::reply(name, &object)).await?;
+        let engine = self.live.reader();
+        let seek = |range| files::bytes(&object, range, &engine);
+        let lane = self.lane().await?;
+        let reply = holding(files::reply(name, &object, &engine), lane);
         respond(reply, self.asked(), Some(&object.version), Some(&seek as Seek<'_>)).await
     }
 
@@ -397,21 +409,30 @@ impl Call<'_> {
     }
 
     async fn dataset(&self, mount: &str, candidates: &[Candidate]) -> Result<HttpResponse<Body>> {
+        let patience = self.live.config.limits.metadata_timeout;
         for (at, candidate) in candidates.iter().enumerate() {
-            match self.data.stat(&candidate.dataset).await {
-                Ok(found) => {
-                    let way = self.way(candidates, at, &found);
-                    let opened = self.data.open_found(&candidate.dataset, found).await;
-                    if let Ok(source) = &opened
-                        && let Some(kept) = self.kept(&About::source(source))
-                    {
-                        return kept.answer(self.asked()).await;
-                    }
-                    return Ok(Box::pin(self.respond_dataset(mount, candidate, opened, way)).await);
-                }
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
+            let found = match in_time(patience, self.data.stat(&candidate.dataset)).await {
+                Ok(found) => found,
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
-            }
+            };
+            let way = self.way(candidates, at, &found);
+            let answered = async {
+                let opened = self.data.open_found(&candidate.dataset, found).await;
+                if let Ok(source) = &opened
+                    && let Some(kept) = self.kept(&About::source(source))
+                {
+                    return kept.answer(self.asked()).await;
+                }
+                Ok(Box::pin(self.respond_dataset(mount, candidate, opened, way)).await)
+            };
+            let patience = self.patience(candidate);
+            let Ok(answered) = tokio::time::timeout(patience, answered).await else {
+                let late = too_slow(patience);
+                self.log(&late);
+                return Ok(self.refused(mount, candidate, &late).await);
+            };
+            return answered;
         }
         let (Some(bare), Some(last)) = (candidates.first(), candidates.last()) else {
             return Err(Error::internal("a dataset route without candidates"));
@@ -420,9 +441,7 @@ impl Call<'_> {
         if last.suffix.is_empty() {
             return Box::pin(self.folder(&bare.dataset, missing)).await;
         }
-        let base_url = self.base_url(mount, &last.dataset);
-        let reply = front_error(&last.response, &missing, &self.front_request(&last.dataset, &base_url));
-        let response = self.plain(reply).await;
+        let response = self.refused(mount, last, &missing).await;
         Ok(self.not_found(response).await)
     }
 
@@ -469,6 +488,11 @@ impl Call<'_> {
         let about = About::source(&source);
         let limits = &self.live.config.limits;
         let mut is_page = false;
+        // A chunk of the Zarr view is read before there is a reply.
+        let lane = match &candidate.response {
+            Response::Zarr(response) if response.is_data() => Some(self.lane().await?),
+            _ => None,
+        };
         let mut reply = match &candidate.response {
             Response::Dap4(response) => match dap4::wanted(*response, request) {
                 Ok(dap4::Wanted::Answer(response)) => {
@@ -509,7 +533,11 @@ impl Call<'_> {
         }
         let is_data = is_data(candidate);
         if reply.status.is_success() && is_data {
-            reply = self.in_data_lane(reply).await?;
+            let lane = match lane {
+                Some(lane) => lane,
+                None => self.lane().await?,
+            };
+            reply = holding(reply, lane);
         }
         // A page shows what else is known by now.
         if is_page {
@@ -517,26 +545,6 @@ impl Call<'_> {
         }
         let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };
         self.keep((about, way), reply, version.as_ref(), largest).await
-    }
-
-    /// Lets `reply` wait for its turn among the data answers; it keeps its place until its body is dropped.
-    async fn in_data_lane(&self, mut reply: Reply) -> Result<Reply> {
-        let permit = if let Ok(permit) = Arc::clone(&self.live.data).try_acquire_owned() {
-            permit
-        } else {
-            let _counted = self.shared.metrics.waits();
-            let waiting = Arc::clone(&self.live.data).acquire_owned();
-            let patience = self.live.config.limits.queue_timeout;
-            let Ok(Ok(permit)) = tokio::time::timeout(patience, waiting).await else {
-                let message = "the server is busy; try again in a few seconds";
-                return Err(Error::new(ErrorKind::Overloaded, message));
-            };
-            permit
-        };
-        reply.body = Box::pin(reply.body.inspect(move |_| {
-            let _held = &permit;
-        }));
-        Ok(reply)
     }
 
     fn base_url(&self, mount: &str, dataset: &DatasetName) -> String {
@@ -550,6 +558,10 @@ impl Call<'_> {
             query: self.query,
             headers: self.headers,
             id: self.id,
+            largest: Largest {
+                binary: self.live.config.limits.response_binary,
+                text: self.live.config.limits.response_text,
+            },
         }
     }
 
@@ -578,14 +590,6 @@ impl Call<'_> {
         } else {
             tracing::debug!(id = %self.id, error = %chain(error), "a request was refused");
         }
-    }
-}
-
-/// Responses that carry values; the others never wait behind them (promise R8).
-pub fn is_data(candidate: &Candidate) -> bool {
-    match &candidate.response {
-        Response::Zarr(response) => response.is_data(),
-        _ => [".dap", ".dods", ".ascii", ".asc", ".dmrpp"].contains(&candidate.suffix),
     }
 }
 

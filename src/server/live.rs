@@ -5,10 +5,12 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use handlers::{chunked::Counts, storage::StoreCalls};
-use tokio::sync::Semaphore;
+use handlers::{
+    chunked::{Counts, Engine},
+    storage::StoreCalls,
+};
 
-use super::{answers::Answers, tls::Tls};
+use super::{answers::Answers, lanes::Lanes, tls::Tls};
 use crate::{
     access::{Access, Caller},
     catalog::{Catalog, DatasetName, Summaries, View},
@@ -45,8 +47,8 @@ pub(super) struct Live {
     /// Who may read what.
     pub(super) access: Access,
     pub(super) tls: Option<Tls>,
-    /// Permits of data answers: metadata and health never wait behind data.
-    pub(super) data: Arc<Semaphore>,
+    /// Places of data answers: metadata and health never wait behind data.
+    pub(super) data: Arc<Lanes>,
     /// Memory for chunks of the Zarr view.
     pub(super) workspace: Workspace,
     /// Answers given before.
@@ -66,7 +68,7 @@ impl Live {
         let limits = &config.limits;
         let data = match before {
             Some(b) if b.config.limits.data_responses == limits.data_responses => Arc::clone(&b.data),
-            _ => Arc::new(Semaphore::new(limits.data_responses.min(Semaphore::MAX_PERMITS))),
+            _ => Arc::new(Lanes::new(limits.data_responses)),
         };
         let workspace = match before {
             Some(b) if b.config.limits.memory == limits.memory => b.workspace.clone(),
@@ -91,6 +93,16 @@ impl Live {
             return View::all(&self.catalog);
         }
         View::of(&self.catalog, self.access.rules(), caller)
+    }
+
+    /// What reads data, within the limits that hold for all of it.
+    pub(super) fn reader(&self) -> Arc<Engine> {
+        self.catalog.reader()
+    }
+
+    /// Whether a dataset may be made of others, so that these have to be looked at first.
+    pub(super) fn may_be_made(&self, name: &DatasetName) -> bool {
+        self.catalog.may_be_made(name)
     }
 
     /// What the chunk engine has done and holds.
@@ -125,7 +137,6 @@ impl Live {
 
     /// Data answers that are being sent.
     pub(super) fn data_answers(&self) -> usize {
-        let most = self.config.limits.data_responses.min(Semaphore::MAX_PERMITS);
-        most.saturating_sub(self.data.available_permits())
+        self.data.taken()
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod access;
+mod addresses;
 mod answers;
 mod compress;
 mod conditions;
@@ -14,6 +15,7 @@ mod files;
 mod handle;
 mod idle;
 mod label;
+mod lanes;
 mod layers;
 mod live;
 mod mender;
@@ -25,6 +27,7 @@ mod routes;
 mod stall;
 mod summaries;
 mod tls;
+mod turns;
 
 use std::{
     net::SocketAddr,
