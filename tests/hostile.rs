@@ -3,8 +3,11 @@
 //! other files are served as before.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the figures of a run are for the documentation")]
 
 mod common;
+#[path = "common/exercise.rs"]
+mod exercise;
 #[path = "common/hdf5.rs"]
 mod hdf5;
 #[path = "common/mutate.rs"]
@@ -13,115 +16,31 @@ mod mutate;
 use std::{
     fs,
     io::{Read, Write},
-    sync::{Arc, Mutex, Once, PoisonError},
     time::{Duration, Instant},
 };
 
-use cdm::{ErrorKind, Selection, testing::Random};
+use cdm::testing::Random;
 use common::{Answer, Server};
-use futures::StreamExt;
-use handlers::{
-    Registry,
-    chunked::{Engine, EngineOptions},
-    storage::MemoryObject,
-};
+use exercise::{Outcome, PATIENCE, panics};
+use handlers::storage::MemoryObject;
 use mutate::{fixtures, mutate};
 
-/// Nothing that is done with one damaged file may take longer, in an unoptimised build.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// From now on every panic of the code under test is written down; those of tests fail by themselves.
-fn note_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if info.location().is_none_or(|place| !place.file().starts_with("tests/")) {
-                PANICS.lock().unwrap_or_else(PoisonError::into_inner).push(info.to_string());
-            }
-            before(info);
-        }));
-    });
-}
-
-fn panics() -> Vec<String> {
-    PANICS.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-/// What came of a file.
-#[derive(Debug, Default, Clone, Copy)]
-struct Outcome {
-    opened: bool,
-    variables_read: usize,
-    variables_failed: usize,
-}
-
-/// Opens `bytes` and reads the beginning of every variable.
-async fn exercise(registry: &Registry, bytes: Vec<u8>) -> Result<Outcome, cdm::Error> {
-    const MOST_BYTES: usize = 256 << 10;
-    const MOST_VARIABLES: usize = 200;
-    let mut outcome = Outcome::default();
-    let source = match registry.open(MemoryObject::object("damaged", bytes)).await {
-        Ok(source) => source,
-        Err(e) if e.kind() == ErrorKind::Internal => return Err(e),
-        Err(_) => return Ok(outcome),
-    };
-    outcome.opened = true;
-    for (name, variable) in source.dataset().variables().take(MOST_VARIABLES) {
-        let mut blocks = source.read(&name, &Selection::all(&variable.shape()));
-        let mut len = 0;
-        let mut failed = false;
-        while let Some(block) = blocks.next().await {
-            match block {
-                Ok(block) => len += block.byte_len(),
-                Err(e) if e.kind() == ErrorKind::Internal => return Err(e.within(name)),
-                Err(_) => failed = true,
-            }
-            if len > MOST_BYTES {
-                break;
-            }
-        }
-        outcome.variables_failed += usize::from(failed);
-        outcome.variables_read += usize::from(!failed);
-    }
-    Ok(outcome)
-}
-
-fn registry() -> Registry {
-    let options = EngineOptions { cache_bytes: 16 << 20, budget_bytes: 32 << 20, ..EngineOptions::default() };
-    Registry::new(Arc::new(Engine::new(options)))
-}
-
-/// Runs `cases` of (name, bytes) two at a time; the outcomes, in any order.
+/// Opens each of `cases` of (name, bytes) and does with it what can be done; the outcomes, in any order.
 fn run(cases: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<Outcome> {
-    note_panics();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let registry = registry();
-    runtime.block_on(async {
-        let one = |(name, bytes): (String, Vec<u8>)| {
-            let registry = registry.clone();
-            tokio::spawn(async move {
-                let before = panics().len();
-                let outcome = tokio::time::timeout(PATIENCE, exercise(&registry, bytes)).await;
-                let outcome = outcome.unwrap_or_else(|_| panic!("{name} takes longer than {PATIENCE:?}"));
-                let outcome = outcome.unwrap_or_else(|e| panic!("{name}: a defect: {e}"));
-                assert_eq!(panics().get(before), None, "{name} (or its neighbour)");
-                outcome
-            })
-        };
-        let outcomes: Vec<_> = futures::stream::iter(cases).map(one).buffer_unordered(4).collect().await;
-        outcomes.into_iter().map(|outcome| outcome.unwrap()).collect()
-    })
+    let registry = exercise::registry();
+    exercise::run(cases.map(|(name, bytes)| {
+        let registry = registry.clone();
+        (name, async move { registry.open(MemoryObject::object("damaged", bytes)).await })
+    }))
 }
 
 #[test]
 fn damaged_files_are_read_or_refused() {
     assert!(mutate::checksum_is_known());
     let all = fixtures();
-    let rounds: u64 = std::env::var("THALWEG_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
-    let cases = (0..rounds).flat_map(|round| {
+    let begin = Instant::now();
+    let first = exercise::first_round();
+    let cases = (first..first + exercise::rounds(60)).flat_map(|round| {
         let all = &all;
         all.iter().enumerate().map(move |(i, fixture)| {
             let seed = round << 32 | i as u64;
@@ -138,6 +57,12 @@ fn damaged_files_are_read_or_refused() {
     assert!(failed > 100, "{failed} variables failed");
     assert_eq!(panics(), Vec::<String>::new());
     let most = common::resident("self", "VmHWM");
+    println!(
+        "{} damaged files in {:.0?}: {opened} opened, {failed} variables refused, most {} MiB",
+        outcomes.len(),
+        begin.elapsed(),
+        most >> 20
+    );
     assert!(most < 512 << 20, "{most} bytes were resident");
 }
 

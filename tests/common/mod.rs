@@ -81,6 +81,16 @@ impl Server {
         resident(&self.child.id().to_string(), "VmRSS")
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Files and sockets it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// The most resident memory it ever had, in bytes.
     pub fn most_resident(&self) -> u64 {
         resident(&self.child.id().to_string(), "VmHWM")

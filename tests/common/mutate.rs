@@ -85,6 +85,125 @@ pub fn mutate(random: &mut Random, original: &[u8], other: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// `original` damaged as what it is: text now and then as text, everything else as bytes.
+pub fn mutate_any(random: &mut Random, original: &[u8], other: &[u8]) -> Vec<u8> {
+    if original.is_empty() || other.is_empty() {
+        return other.to_vec();
+    }
+    match std::str::from_utf8(original) {
+        Ok(text) if random.below(3) != 0 => mutate_text(random, text, other).into_bytes(),
+        _ => mutate(random, original, other),
+    }
+}
+
+/// Words that parsers stumble over.
+const WORDS: &[&str] = &[
+    "0",
+    "-1",
+    "1e400",
+    "-9223372036854775808",
+    "9223372036854775807",
+    "18446744073709551615",
+    "18446744073709551616",
+    "99999999999999999999999999",
+    "4294967296",
+    "NaN",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "\"\"",
+    "[[[[[[[[",
+    "]]]]",
+    "}}",
+    "<a>",
+    "</a>",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "]]>",
+    "&x;",
+    "&#0;",
+    "&#x110000;",
+    "<!DOCTYPE a>",
+    "<?x?>",
+    "{{a}}",
+    "..",
+    "../../x",
+    "/",
+    "\\",
+    "\u{0}",
+    "\u{feff}",
+    "é",
+    "%2e%2e",
+    "file:///etc/passwd",
+    "http://127.0.0.1/",
+    "s3://b/k",
+    "|S0",
+    "<f16",
+    "<M8[as]",
+    ">U999999999",
+];
+
+/// Text with its numbers, words and quoted parts exchanged, left out, repeated or made long.
+fn mutate_text(random: &mut Random, original: &str, other: &[u8]) -> String {
+    let mut tokens: Vec<String> = Vec::new();
+    for c in original.chars() {
+        let joins = |token: &String| {
+            let last = token.chars().last().unwrap();
+            (c.is_alphanumeric() && last.is_alphanumeric()) || (c.is_whitespace() && last.is_whitespace())
+        };
+        match tokens.last_mut().filter(|token| joins(token)) {
+            Some(token) => token.push(c),
+            None => tokens.push(c.to_string()),
+        }
+    }
+    let below = |random: &mut Random, n: usize| usize::try_from(random.below(n.max(1) as u64)).unwrap();
+    for _ in 0..=random.below(3) {
+        let numbers: Vec<usize> =
+            (0..tokens.len()).filter(|&i| tokens[i].starts_with(|c: char| c.is_ascii_digit())).collect();
+        let at = below(random, tokens.len());
+        let Some(token) = tokens.get(at).cloned() else { break };
+        match random.below(9) {
+            0..=2 if !numbers.is_empty() => {
+                let at = numbers[below(random, numbers.len())];
+                tokens[at] = if random.below(2) == 0 {
+                    BAD[below(random, BAD.len())].to_string()
+                } else {
+                    WORDS[below(random, WORDS.len())].to_owned()
+                };
+            }
+            0..=3 => tokens[at] = WORDS[below(random, WORDS.len())].to_owned(),
+            4 => {
+                let len = 1 + below(random, 20);
+                let end = (at + len).min(tokens.len());
+                let part = tokens[at..end].concat().repeat(1 + below(random, 40));
+                tokens.insert(at, part);
+            }
+            5 => {
+                let end = (at + 1 + below(random, 30)).min(tokens.len());
+                tokens.drain(at..end);
+            }
+            6 => tokens[at] = token.repeat(1 << below(random, 14)),
+            7 => {
+                let from = below(random, tokens.len());
+                tokens.swap(at, from);
+            }
+            _ => {
+                let start = below(random, other.len());
+                let end = (start + 1 + below(random, 200)).min(other.len());
+                tokens.insert(at, String::from_utf8_lossy(&other[start..end]).into_owned());
+            }
+        }
+    }
+    let mut text = tokens.concat();
+    if random.below(10) == 0 {
+        let cut = below(random, text.len());
+        text.truncate(text.floor_char_boundary(cut));
+    }
+    text
+}
+
 fn damage(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8], places: &[usize]) {
     let len = bytes.len();
     if len == 0 {
