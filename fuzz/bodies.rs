@@ -213,6 +213,34 @@ pub fn url(data: &[u8]) {
     }
 }
 
+/// What a client sends: its heads mended, its headers read.
+pub fn http(data: &[u8]) {
+    server::exercise(data);
+}
+
+/// A catalog of a THREDDS content folder: read, and what it names looked for.
+pub fn tds(data: &[u8]) {
+    use thalweg::catalog::{Catalog, DatasetName, tds};
+    let folder = std::env::temp_dir().join(format!(
+        "thalweg-fuzz-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("catalog.xml"), data).unwrap();
+    let read = run(async {
+        let mut content = tds::read(&folder).await?;
+        let places = content.places(registry(), &handlers::storage::RemoteOptions::default());
+        let catalog = Catalog::of(places, 16, registry().clone()).with_content(content);
+        // What it serves may be gone, or never have been.
+        let _ = catalog.list(&DatasetName::top()).await;
+        Ok::<_, cdm::Error>(())
+    });
+    if let Err(e) = read {
+        assert_ne!(e.kind(), ErrorKind::Internal, "{e}");
+    }
+}
+
 /// A configuration file; an error says where.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -303,7 +331,7 @@ async fn read_source(opened: cdm::Result<Arc<dyn Source>>) {
 fn run<T>(work: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     }
     RUNTIME.with(|runtime| runtime.block_on(work))
 }

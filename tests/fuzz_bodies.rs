@@ -12,7 +12,12 @@ use std::{fs, path::Path};
 use cdm::testing::Random;
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 
+/// How often, unless `THALWEG_TEST_CASES` says otherwise.
 const CASES: u32 = 1_000;
+
+fn cases() -> u32 {
+    std::env::var("THALWEG_TEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES)
+}
 
 /// Runs `body` on random bytes, on random sequences of `words`, and on the seeds called `target`.
 fn check(target: &str, body: fn(&[u8]), words: &'static [&'static str]) {
@@ -33,7 +38,7 @@ fn check(target: &str, body: fn(&[u8]), words: &'static [&'static str]) {
             }
         }
     }
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
     let run = |strategy: BoxedStrategy<Vec<u8>>| {
         let outcome = TestRunner::new(config.clone()).run(&strategy, |bytes| {
             body(&bytes);
@@ -250,10 +255,114 @@ fn configurations() {
     );
 }
 
+#[test]
+fn requests() {
+    check(
+        "http",
+        bodies::http,
+        &[
+            "GET ",
+            "POST ",
+            "/",
+            "{",
+            "\"",
+            " HTTP/1.1",
+            "\r\n",
+            "\n",
+            "\r",
+            ":",
+            ",",
+            ";",
+            "=",
+            "-",
+            "\"",
+            " ",
+            "\t",
+            "*",
+            "W/",
+            "Host",
+            "Range",
+            "bytes",
+            "If-Range",
+            "If-None-Match",
+            "If-Modified-Since",
+            "Accept-Encoding",
+            "gzip",
+            "q",
+            "Accept",
+            "text/html",
+            "Content-Length",
+            "Transfer-Encoding",
+            "chunked",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "Forwarded",
+            "for",
+            "host",
+            "1.2.3.4",
+            "[::1]",
+            "0",
+            "18446744073709551616",
+            "é",
+            "\u{0}",
+            "\u{7f}",
+        ],
+    );
+}
+
+#[test]
+fn thredds_catalogs() {
+    check(
+        "tds",
+        bodies::tds,
+        &[
+            "<catalog>",
+            "</catalog>",
+            "<dataset name='d'",
+            "<datasetScan path='p'",
+            "<datasetRoot path='p'",
+            "<catalogRef",
+            "<featureCollection path='f'",
+            "<collection spec='",
+            "</featureCollection>",
+            "</datasetScan>",
+            "</dataset>",
+            "<filter>",
+            "</filter>",
+            "<include wildcard='*'/>",
+            "<exclude regExp='",
+            "(a*)*",
+            "<service name='s'",
+            " serviceType='OPENDAP'",
+            " base='/'",
+            "</service>",
+            " location='/nowhere'",
+            " location='content/x'",
+            " urlPath='a/b.nc'",
+            " xlink:href='x.xml'",
+            "#yyyyMMdd#",
+            ".nc$",
+            "'",
+            ">",
+            "/>",
+            "<netcdf>",
+            "</netcdf>",
+            "<metadata inherited='true'>",
+            "</metadata>",
+            "<!DOCTYPE a>",
+            "&amp;",
+            "&x;",
+            "..",
+            "é",
+            "\u{0}",
+        ],
+    );
+}
+
 /// Runs `body` on random bytes and on damaged beginnings of the fixtures called `NAME.suffix`.
 fn check_binary(body: fn(&[u8]), suffixes: [&str; 2]) {
     let all = mutate::fixtures();
-    let mut config = ProptestConfig { cases: CASES, ..ProptestConfig::default() };
+    let mut config = ProptestConfig { cases: cases(), ..ProptestConfig::default() };
     config.failure_persistence = None;
     let outcome = TestRunner::new(config).run(&vec(any::<u8>(), 0..500), |bytes| {
         body(&bytes);

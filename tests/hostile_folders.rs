@@ -76,7 +76,7 @@ async fn originals() -> Vec<Original> {
     let zip = Folder::of_zip(&handlers_folder("zarr/fixtures/stores.zip")).await;
     let mut names: Vec<&str> = zip.0.keys().filter_map(|path| path.split('/').next()).collect();
     names.dedup();
-    for name in names.into_iter().filter(|name| name.ends_with(".zarr")) {
+    for name in names.into_iter().filter(|name| name.contains(".zarr")) {
         all.push(Original { objects: zip.inside(name), path: name.to_owned() });
     }
     for name in ["old", "v1", "v2"] {
@@ -192,7 +192,7 @@ fn bombs() -> Vec<(&'static str, &'static str, String)> {
     let laughs = (0..30).fold("<!DOCTYPE l [<!ENTITY l0 \"ha\">".to_owned(), |text, i| {
         format!("{text}<!ENTITY l{} \"&l{i};&l{i};&l{i};&l{i};\">", i + 1)
     });
-    let attributes: String = (0..20_000).map(|i| format!(" a{i}='1'")).collect();
+    let attributes: String = (0..20_000).fold(String::new(), |all, i| all + &format!(" a{i}='1'"));
     vec![
         ("ncml", "entities", format!("{laughs}]><netcdf title='&l30;'/>")),
         ("ncml", "a file by an entity", "<!DOCTYPE n [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><netcdf><attribute name='a' value='&x;'/></netcdf>".to_owned()),

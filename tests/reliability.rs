@@ -15,11 +15,11 @@ fn rows(text: &str) -> Vec<[&str; 4]> {
     text.lines().filter_map(cells).collect()
 }
 
-/// Whether `test`, a file or `file::function`, is there.
-fn exists(test: &str) -> bool {
-    let (file, function) = test.split_once("::").map_or((test, None), |(file, name)| (file, Some(name)));
+/// Whether `named`, a file or `file::function`, is there.
+fn exists(named: &str) -> bool {
+    let (file, function) = named.split_once("::").map_or((named, None), |(file, name)| (file, Some(name)));
     let Ok(text) = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)) else { return false };
-    let is_rust = file.ends_with(".rs");
+    let is_rust = Path::new(file).extension().is_some_and(|end| end == "rs");
     match function {
         Some(name) if is_rust => {
             let declared = format!("fn {name}(");

@@ -205,7 +205,7 @@ impl Engine {
     /// # Errors
     /// What storage says; `Overloaded` when there is no memory for too long.
     pub async fn stored(&self, object: &Object, range: Range<u64>, all: u64) -> Result<Bytes> {
-        let size = if all <= self.options.band_bytes / 2 { Size::Little } else { Size::Much };
+        let size = self.size_of(all);
         let permits = self.memory.permits_for(range.end.saturating_sub(range.start));
         let permit = self.memory.hold(permits, size).await?;
         let bytes = match size {
@@ -218,6 +218,10 @@ impl Engine {
         match Block::Fixed(bytes).holding(permit) {
             Block::Fixed(bytes) | Block::Varying { bytes, .. } => Ok(bytes),
         }
+    }
+
+    fn size_of(&self, bytes: u64) -> Size {
+        if bytes <= self.options.band_bytes / 2 { Size::Little } else { Size::Much }
     }
 
     /// Memory for reading ahead: half of it all is left to those who have nothing yet. A client that takes its
@@ -238,7 +242,7 @@ struct Reading {
     in_flight: VecDeque<Task>,
     /// Read, to be given out.
     ready: VecDeque<Block>,
-    small: bool,
+    size: Size,
     /// It is the only band of a selection that is not large.
     little: bool,
     /// It may be one, and has not been asked for anything.
@@ -294,7 +298,7 @@ impl Reading {
             return Err(Error::corrupt(format!("{}: an impossible chunk shape", array.name)));
         }
         let bytes = selection.element_count().saturating_mul(array.stored_size as u64);
-        let small = bytes <= engine.options.band_bytes / 2;
+        let size = engine.size_of(bytes);
         let fresh = bytes <= engine.options.band_bytes.saturating_mul(2);
         let plan = Plan::new(&array.chunk_shape, selection);
         let counted = Counted::new(&engine.readings);
@@ -307,17 +311,13 @@ impl Reading {
             waiting: None,
             in_flight: VecDeque::new(),
             ready: VecDeque::new(),
-            small,
+            size,
             little: false,
             at_once,
             begun: Some(Arc::default()),
             own: Arc::default(),
             counted,
         })
-    }
-
-    fn size(&self) -> Size {
-        if self.small { Size::Little } else { Size::Much }
     }
 
     async fn next(&mut self) -> Result<Option<Block>> {
@@ -354,7 +354,7 @@ impl Reading {
         self.little = self.plan.is_done();
         if self.little {
             let units = self.engine.memory.permits_for(self.cost(&band).0);
-            if let Some(mut permit) = self.engine.memory.try_hold(units, self.size())
+            if let Some(mut permit) = self.engine.memory.try_hold(units, self.size)
                 && let Some(block) = self.read(&band, None)?.at_hand(&band)?
             {
                 found = Some(hold_part(block, &mut permit, &self.own));
@@ -368,7 +368,7 @@ impl Reading {
 
     fn read(&self, band: &Band, begun: Option<Arc<Notify>>) -> Result<BandRead> {
         let (engine, array) = (Arc::clone(&self.engine), Arc::clone(&self.array));
-        BandRead::new(engine, array, band, (self.small, self.little), begun)
+        BandRead::new(engine, array, band, (self.size == Size::Little, self.little), begun)
     }
 
     /// Begins as many bands as may be under way at once and memory is there for; waits for memory when there
@@ -381,7 +381,7 @@ impl Reading {
             let output = self.engine.memory.permits_for(output);
             let all = self.engine.memory.permits_for(u64::from(output) * UNIT + working);
             let permit = if self.in_flight.is_empty() {
-                self.engine.memory.hold(all, self.size()).await?
+                self.engine.memory.hold(all, self.size).await?
             } else if let Some(permit) = self.engine.memory_to_spare(all) {
                 permit
             } else {
@@ -413,7 +413,7 @@ impl Reading {
                 }
                 break;
             }
-            let handle = match self.size() {
+            let handle = match self.size {
                 Size::Little => tokio::spawn(carried(reading)),
                 Size::Much => tokio::spawn(in_bulk(Arc::clone(&self.engine.bulk), reading)),
             };

@@ -71,7 +71,7 @@ enum Place {
 
 /// The state machine: bytes in, mended bytes out.
 #[derive(Debug)]
-struct Machine {
+pub(super) struct Machine {
     place: Place,
     name: Vec<u8>,
     lengths: u8,
@@ -79,7 +79,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(framing: Framing) -> Self {
+    pub(super) fn new(framing: Framing) -> Self {
         Self { place: Place::Start, name: Vec::with_capacity(NAME_LEN), lengths: 0, framing }
     }
 
@@ -88,7 +88,7 @@ impl Machine {
         !matches!(self.place, Place::Start | Place::Unmended)
     }
 
-    fn mend(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
+    pub(super) fn mend(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
         const HEX: &[u8; 16] = b"0123456789ABCDEF";
         loop {
             let (same, rest) = input.split_at(self.pass(input));

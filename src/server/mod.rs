@@ -11,6 +11,7 @@ mod compress;
 mod conditions;
 mod control;
 mod error;
+mod exercise;
 mod files;
 mod handle;
 mod idle;
@@ -41,6 +42,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub use self::{
     access::AccessLog,
     control::Control,
+    exercise::exercise,
     handle::is_data,
     live::Setup,
     routes::{Candidate, CatalogFormat, Fixed, Response, Route, addresses, route},

@@ -18,7 +18,7 @@ use tokio::{
 use crate::{common::Answer, healthy::connect};
 
 /// A variable of gigabytes, by every way that leads to it.
-pub const LARGE: [&str; 6] = [
+pub(crate) const LARGE: [&str; 6] = [
     "/opendap/large.nc.dap?dap4.ce=/v",
     "/opendap/large.nc.dods?v",
     "/files/large.nc",
@@ -29,19 +29,19 @@ pub const LARGE: [&str; 6] = [
 
 /// Where to, until when, and what has come of it so far.
 #[derive(Clone)]
-pub struct Target {
-    pub to: SocketAddr,
+pub(crate) struct Target {
+    pub(crate) to: SocketAddr,
     stop: Arc<AtomicBool>,
     /// Connections that the server ended.
-    pub cut: Arc<AtomicUsize>,
+    pub(crate) cut: Arc<AtomicUsize>,
     /// The longest that one of those lasted, in milliseconds.
-    pub longest: Arc<AtomicUsize>,
+    pub(crate) longest: Arc<AtomicUsize>,
     /// Answers by class of status.
-    pub answers: Arc<[AtomicUsize; 6]>,
+    pub(crate) answers: Arc<[AtomicUsize; 6]>,
 }
 
 impl Target {
-    pub fn new(to: SocketAddr) -> Self {
+    pub(crate) fn new(to: SocketAddr) -> Self {
         Self {
             to,
             stop: Arc::default(),
@@ -51,7 +51,7 @@ impl Target {
         }
     }
 
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
@@ -70,26 +70,23 @@ impl Target {
         self.answers[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn cuts(&self) -> usize {
+    pub(crate) fn cuts(&self) -> usize {
         self.cut.load(Ordering::Relaxed)
     }
 
-    pub fn longest(&self) -> Duration {
+    pub(crate) fn longest(&self) -> Duration {
         Duration::from_millis(self.longest.load(Ordering::Relaxed) as u64)
     }
 
-    pub fn statuses(&self, class: usize) -> usize {
+    pub(crate) fn statuses(&self, class: usize) -> usize {
         self.answers[class].load(Ordering::Relaxed)
     }
 }
 
 /// Runs so many at once, each again and again until the end; what cannot connect waits a little.
-async fn many<F: Future<Output = std::io::Result<()>> + Send>(
-    count: usize,
-    target: &Target,
-    one: impl Fn(usize, Target) -> F + Clone + Send + 'static,
-) where
-    F: 'static,
+async fn many<F>(count: usize, target: &Target, one: impl Fn(usize, Target) -> F + Clone + Send + 'static)
+where
+    F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
     let mut all = JoinSet::new();
     for i in 0..count {
@@ -123,7 +120,7 @@ async fn held(stream: &mut TcpStream, target: &Target, more: &[u8]) -> bool {
 }
 
 /// Heads that come byte by byte and never end.
-pub async fn slow_heads(target: Target) {
+pub(crate) async fn slow_heads(target: Target) {
     many(200, &target, |_, target| async move {
         let mut stream = connect([127, 0, 1, 1], target.to, None).await?;
         let begin = Instant::now();
@@ -137,7 +134,7 @@ pub async fn slow_heads(target: Target) {
 }
 
 /// Connections on which nothing happens, from the start or after an answer.
-pub async fn idle(target: Target) {
+pub(crate) async fn idle(target: Target) {
     many(1000, &target, |i, target| async move {
         let from = [127, 0, 2, 1 + u8::try_from(i / 250).unwrap()];
         let mut stream = connect(from, target.to, None).await?;
@@ -154,7 +151,7 @@ pub async fn idle(target: Target) {
 }
 
 /// Who asks for gigabytes and takes a byte now and then.
-pub async fn slow_readers(target: Target) {
+pub(crate) async fn slow_readers(target: Target) {
     many(200, &target, |i, target| async move {
         let mut stream = connect([127, 0, 1, 1], target.to, Some(4096)).await?;
         let begin = Instant::now();
@@ -177,7 +174,7 @@ pub async fn slow_readers(target: Target) {
 }
 
 /// Who asks for gigabytes and goes, politely or not.
-pub async fn disconnects(target: Target) {
+pub(crate) async fn disconnects(target: Target) {
     many(200, &target, |i, target| async move {
         let mut stream = connect([127, 0, 1, 1], target.to, None).await?;
         let request = format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", LARGE[i % LARGE.len()]);
@@ -196,7 +193,7 @@ pub async fn disconnects(target: Target) {
 }
 
 /// Connections as fast as they come, of one address beyond what it may have.
-pub async fn connections(target: Target) {
+pub(crate) async fn connections(target: Target) {
     many(400, &target, |i, target| async move {
         let from = [127, 0, 1, if i < 300 { 1 } else { 2 }];
         let mut stream = connect(from, target.to, None).await?;
@@ -215,7 +212,7 @@ pub async fn connections(target: Target) {
 }
 
 /// Small requests as fast as they are answered, several before the first answer.
-pub async fn requests(target: Target) {
+pub(crate) async fn requests(target: Target) {
     const PIPELINED: usize = 8;
     let names =
         ["small.nc.dmr", "small.nc.dds", "small.nc.dap", "packed.zarr.das", "none.nc.dmr", "small.nc.html"];
@@ -240,7 +237,7 @@ pub async fn requests(target: Target) {
 }
 
 /// Large answers, taken as fast as they come, from one address.
-pub async fn appetite(target: Target) {
+pub(crate) async fn appetite(target: Target) {
     many(250, &target, |i, target| async move {
         let mut stream = connect([127, 0, 1, 1], target.to, None).await?;
         let request =
@@ -263,7 +260,7 @@ pub async fn appetite(target: Target) {
 }
 
 /// Constraints as long and as deep as they may be, and more.
-pub async fn constraints(target: Target) {
+pub(crate) async fn constraints(target: Target) {
     let many_of = |n: usize, what: &str, separator: &str| vec![what; n].join(separator);
     let queries = [
         format!("small.nc.dap?dap4.ce={}", many_of(1000, "/v%5B0:2:5%5D%5B1%5D%5B0:49%5D", ";")),
@@ -296,7 +293,7 @@ pub async fn constraints(target: Target) {
 }
 
 /// Bodies that are announced and never come, or come byte by byte.
-pub async fn half_bodies(target: Target) {
+pub(crate) async fn half_bodies(target: Target) {
     many(200, &target, |i, target| async move {
         let mut stream = connect([127, 0, 1, 1], target.to, None).await?;
         let begin = Instant::now();

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Metadata,
     Data,
     Probe,
@@ -31,14 +31,14 @@ pub enum Kind {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     times: Vec<(Kind, Duration)>,
     failures: Vec<String>,
 }
 
 impl Report {
     /// The time that 95 of 100 requests of a kind stay below.
-    pub fn p95(&self, kind: Kind) -> Duration {
+    pub(crate) fn p95(&self, kind: Kind) -> Duration {
         let mut times: Vec<Duration> =
             self.times.iter().filter(|(k, _)| *k == kind).map(|(_, t)| *t).collect();
         times.sort_unstable();
@@ -52,7 +52,7 @@ impl Report {
     }
 
     /// Fails unless all went well in time (promises R7, R8 and R34).
-    pub fn check(&self, attack: &str) {
+    pub(crate) fn check(&self, attack: &str) {
         let [metadata, data, probe] = [Kind::Metadata, Kind::Data, Kind::Probe].map(|kind| self.p95(kind));
         println!(
             "{attack}: {} requests, p95: metadata {metadata:.1?}, data {data:.1?}, probes {probe:.1?}",
@@ -71,7 +71,7 @@ impl Report {
 }
 
 /// A connection from one of this machine's addresses.
-pub async fn connect(
+pub(crate) async fn connect(
     from: [u8; 4],
     to: SocketAddr,
     receive_buffer: Option<u32>,
@@ -85,7 +85,7 @@ pub async fn connect(
 }
 
 /// The answer to one request.
-pub async fn get(from: [u8; 4], to: SocketAddr, target: &str) -> std::io::Result<Answer> {
+pub(crate) async fn get(from: [u8; 4], to: SocketAddr, target: &str) -> std::io::Result<Answer> {
     let mut stream = connect(from, to, None).await?;
     let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -95,13 +95,13 @@ pub async fn get(from: [u8; 4], to: SocketAddr, target: &str) -> std::io::Result
 }
 
 /// Asks until told to stop, from a runtime of its own.
-pub struct Healthy {
+pub(crate) struct Healthy {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Report>,
 }
 
 impl Healthy {
-    pub fn start(to: SocketAddr) -> Self {
+    pub(crate) fn start(to: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -120,7 +120,7 @@ impl Healthy {
         Self { stop, thread }
     }
 
-    pub fn finish(self) -> Report {
+    pub(crate) fn finish(self) -> Report {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }

@@ -1,8 +1,7 @@
-//! What one client may have of what all share: places for data, memory, descriptors; and what one answer may be.
+//! What one client may have of what all share: places for data; and what one answer may be.
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
@@ -122,55 +121,4 @@ fn too_large_answers_name_one_that_is_not() {
             assert!(length.is_none_or(|length| length <= limit), "{path}: {example} has {length:?}");
         }
     }
-}
-
-/// Processor time that the server has used, in clock ticks.
-fn ticks(world: &World) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", world.server.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-/// Promise R13.
-#[test]
-fn out_of_descriptors_is_a_503_and_passes() {
-    let _alone = ALONE.lock();
-    let world = World::new(&[("THALWEG_LIMITS_IDLE_TIMEOUT", "60 s")]);
-    let process = Pid::from_raw(i32::try_from(world.server.id()).unwrap());
-    let usual = getrlimit(Resource::Nofile).maximum;
-    let limit = |current: u64| {
-        let limit = Rlimit { current: Some(current), maximum: usual };
-        prlimit(process, Resource::Nofile, limit).unwrap();
-    };
-    block_on(async {
-        let open = world.server.descriptors() as u64;
-        limit(open + 3);
-        // Three are accepted; the others wait.
-        let mut accepted = Vec::new();
-        for _ in 0..6 {
-            accepted.push(connect(HEALTHY, world.address, None).await.unwrap());
-        }
-        let before = ticks(&world);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let used = ticks(&world) - before;
-        assert!(used < 20, "{used} ticks of a second: it spins");
-        assert_eq!(world.server.descriptors() as u64, open + 3);
-        // What is open is served still; what would have to be opened is not.
-        let mut ask = async |target: &str| {
-            let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
-            accepted[0].write_all(request.as_bytes()).await.unwrap();
-            let mut part = vec![0; 64 << 10];
-            let n = tokio::time::timeout(Duration::from_secs(5), accepted[0].read(&mut part)).await.unwrap();
-            String::from_utf8_lossy(&part[..n.unwrap()]).to_lowercase()
-        };
-        assert!(ask("/-/live").await.starts_with("http/1.1 200"));
-        let refused = ask("/files/large.nc").await;
-        assert!(refused.starts_with("http/1.1 503") && refused.contains("retry-after: 5"), "{refused}");
-        assert!(refused.contains("out of file descriptors"), "{refused}");
-        limit(open + 100);
-        let begin = Instant::now();
-        assert_eq!(get(HEALTHY, world.address, "/files/small.nc").await.unwrap().status, 200);
-        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
-        assert!(ask("/opendap/packed.zarr.dds").await.starts_with("http/1.1 200"));
-    });
 }

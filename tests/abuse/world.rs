@@ -11,13 +11,13 @@ use std::{
 use crate::{common::Server, netcdf3};
 
 /// Of the small file that healthy clients read, and of the large one that abusers ask for.
-pub const SMALL: [u64; 3] = [6, 40, 50];
+pub(crate) const SMALL: [u64; 3] = [6, 40, 50];
 const LARGE: [u64; 3] = [500, 1000, 1000];
 
 /// Limits as they are by default, but for times, so that a test is short.
-pub const HEADER: Duration = Duration::from_millis(1000);
-pub const IDLE: Duration = Duration::from_millis(2000);
-pub const WRITE: Duration = Duration::from_millis(1500);
+pub(crate) const HEADER: Duration = Duration::from_secs(1);
+pub(crate) const IDLE: Duration = Duration::from_secs(2);
+pub(crate) const WRITE: Duration = Duration::from_millis(1500);
 
 const SHORT: [(&str, &str); 3] = [
     ("THALWEG_LIMITS_HEADER_TIMEOUT", "1000 ms"),
@@ -30,9 +30,9 @@ const BUDGET: u64 = 96 << 20;
 const BESIDE: u64 = 256 << 20;
 
 /// The server and its files.
-pub struct World {
-    pub server: Server,
-    pub address: SocketAddr,
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) address: SocketAddr,
     before: Use,
     #[expect(dead_code, reason = "gone when it is dropped")]
     dir: tempfile::TempDir,
@@ -53,7 +53,7 @@ impl Use {
 
 impl World {
     /// With an array that nobody may have all of, too.
-    pub fn new_with_huge(more: &[(&str, &str)]) -> Self {
+    pub(crate) fn new_with_huge(more: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let array = r#"{"zarr_format":2,"shape":[1000000,1000000,1000000],"chunks":[10,100,100],"dtype":"<f4",
             "fill_value":0,"order":"C","filters":null,"compressor":null}"#;
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// A server that has answered each kind of request once.
-    pub fn new(more: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(more: &[(&str, &str)]) -> Self {
         let world = Self::over(tempfile::tempdir().unwrap(), more);
         let server = &world.server;
         for target in ["small.nc.dmr", "small.nc.dap", "packed.zarr.dmr", "large.nc.dmr", "small.nc.dods"] {
@@ -90,14 +90,14 @@ impl World {
     }
 
     /// The value of a metric.
-    pub fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.server.get("/-/metrics").text();
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no {name}")).rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     /// Waits until `is_so`, for at most `patience`; how long it took.
-    pub fn wait(&self, what: &str, patience: Duration, is_so: impl Fn(&Self) -> bool) -> Duration {
+    pub(crate) fn wait(&self, what: &str, patience: Duration, is_so: impl Fn(&Self) -> bool) -> Duration {
         let begin = Instant::now();
         while !is_so(self) {
             assert!(begin.elapsed() < patience, "{what}: not within {patience:?}");
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// Fails unless memory stayed within the promise and everything is given back within 10 s (promise R2).
-    pub fn assert_recovers(&mut self, what: &str) {
+    pub(crate) fn assert_recovers(&mut self, what: &str) {
         let most = self.server.most_resident();
         let Use { resident, descriptors } = self.before;
         assert!(most < resident + BUDGET + BESIDE, "{what}: {most} bytes were resident");
@@ -149,8 +149,8 @@ fn packed(folder: &Path) {
     fs::write(folder.join("v/.zarray"), array).unwrap();
     fs::write(folder.join("v/.zattrs"), r#"{"_ARRAY_DIMENSIONS":["t","y","x"]}"#).unwrap();
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-    for i in 0_u32..4 * 512 * 512 {
-        encoder.write_all(&(f64::from(i % 977).sqrt() as f32).to_le_bytes()).unwrap();
+    for i in (0..977_u16).cycle().take(4 * 512 * 512) {
+        encoder.write_all(&f32::from(i).sqrt().to_le_bytes()).unwrap();
     }
     let chunk = encoder.finish().unwrap();
     for i in 0..200 {

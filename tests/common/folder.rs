@@ -88,13 +88,12 @@ impl Store for Folder {
         let mut found: BTreeMap<String, EntryKind> = BTreeMap::new();
         for (path, bytes) in self.0.iter().filter(|(path, _)| path.starts_with(&prefix)) {
             let rest = &path[prefix.len()..];
-            match rest.split_once('/') {
-                Some((name, _)) => found.insert(name.to_owned(), EntryKind::Directory),
-                None => {
-                    let kind = EntryKind::File { size: bytes.len() as u64, modified: None };
-                    found.insert(rest.to_owned(), kind)
-                }
-            };
+            if let Some((name, _)) = rest.split_once('/') {
+                found.insert(name.to_owned(), EntryKind::Directory);
+            } else {
+                let kind = EntryKind::File { size: bytes.len() as u64, modified: None };
+                found.insert(rest.to_owned(), kind);
+            }
         }
         if found.is_empty() {
             return Err(Error::not_found(format!("there is no folder {folder}")));

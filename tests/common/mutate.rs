@@ -173,7 +173,7 @@ fn mutate_text(random: &mut Random, original: &str, other: &[u8]) -> String {
                     WORDS[below(random, WORDS.len())].to_owned()
                 };
             }
-            0..=3 => tokens[at] = WORDS[below(random, WORDS.len())].to_owned(),
+            0..=3 => WORDS[below(random, WORDS.len())].clone_into(&mut tokens[at]),
             4 => {
                 let len = 1 + below(random, 20);
                 let end = (at + len).min(tokens.len());
@@ -198,8 +198,11 @@ fn mutate_text(random: &mut Random, original: &str, other: &[u8]) -> String {
     }
     let mut text = tokens.concat();
     if random.below(10) == 0 {
-        let cut = below(random, text.len());
-        text.truncate(text.floor_char_boundary(cut));
+        let mut cut = below(random, text.len());
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        text.truncate(cut);
     }
     text
 }
