@@ -204,6 +204,8 @@ fn share_out(descriptors: u64, config: &mut Config) {
     let members = config.collections.open_members.min(descriptors / 4);
     let left = descriptors.saturating_sub(limits.open_datasets + members + OTHERS).max(descriptors / 8);
     limits.connections = limits.connections.min(usize::try_from(left).unwrap_or(usize::MAX)).max(1);
+    // Of few connections one client must not have all.
+    limits.connections_per_address = limits.connections_per_address.min(limits.connections / 2).max(1);
 }
 
 fn locations(config: &Config) -> Vec<PathBuf> {

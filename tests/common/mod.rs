@@ -81,11 +81,6 @@ impl Server {
         resident(&self.child.id().to_string(), "VmRSS")
     }
 
-    /// The number of the process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Files and sockets it has open.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
