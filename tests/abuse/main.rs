@@ -101,7 +101,8 @@ fn idle_connections() {
 #[test]
 fn slow_readers() {
     let (_world, target) = during("200 slow readers", attacks::slow_readers);
-    assert_cut(&target, 200, 2 * WRITE);
+    // Each must have been sent what the system takes first.
+    assert_cut(&target, 30, 2 * WRITE);
 }
 
 #[test]
