@@ -343,7 +343,9 @@ mod tests {
         for one in &mut all {
             assert!(one.as_mut().poll(&mut context).is_pending());
         }
-        all.iter().for_each(|one| one.place.wake_by_ref());
+        for one in &all {
+            one.place.wake_by_ref();
+        }
         assert_eq!(taken(&turns), (3, 2));
         turns.crowd.is_there();
         assert!(all[0].as_mut().poll(&mut context).is_pending());

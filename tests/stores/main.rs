@@ -11,6 +11,7 @@ mod http_files;
 #[path = "../common/netcdf3.rs"]
 mod netcdf3;
 mod s3;
+mod slow;
 
 use std::{
     fs,
