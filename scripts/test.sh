@@ -63,6 +63,7 @@ clients() {
     step 120 "metrics and deployment files" .work/venv-operations/bin/python tests/deploy/run.py --server "$THALWEG"
     step 180 "three replicas behind haproxy, one killed, one stopped" .work/venv/bin/python tests/conformance/clients/replicas.py --server "$THALWEG"
     step 120 "data that are not for everyone" .work/venv/bin/python tests/conformance/clients/access.py --server "$THALWEG"
+    step 200 "a soak of a minute: real clients and abusers at once" scripts/soak.sh --short
     step 300 "commands of the documentation" .work/venv/bin/python tests/docs/run.py
     step 600 "pages in a browser" node tests/browser/run.mjs "$THALWEG" .work/data .work/screenshots
     step 300 "instructions of hot paths" .work/venv/bin/python benches/instructions.py --server "$THALWEG"

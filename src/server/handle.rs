@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 pub use self::limits::is_data;
 use self::{
     kept::Listed,
-    limits::{holding, in_time, read_away, too_slow},
+    limits::{holding, in_time, read_away},
 };
 use super::{
     Phase, Shared,
@@ -428,9 +428,7 @@ impl Call<'_> {
             };
             let patience = self.patience(candidate);
             let Ok(answered) = tokio::time::timeout(patience, answered).await else {
-                let late = too_slow(patience);
-                self.log(&late);
-                return Ok(self.refused(mount, candidate, &late).await);
+                return Ok(self.late(mount, candidate, patience).await);
             };
             return answered;
         }

@@ -11,6 +11,7 @@ mod common;
 #[path = "../common/dap.rs"]
 mod dap;
 mod healthy;
+mod hygiene;
 #[path = "../common/netcdf3.rs"]
 mod netcdf3;
 mod shares;

@@ -38,6 +38,18 @@ impl Call<'_> {
         self.live.data.enter(client, self.live.config.limits.queue_timeout).await
     }
 
+    /// Nothing about `candidate` came within `patience`.
+    pub(super) async fn late(
+        &self,
+        mount: &str,
+        candidate: &Candidate,
+        patience: Duration,
+    ) -> HttpResponse<Body> {
+        let late = too_slow(patience);
+        self.log(&late);
+        self.refused(mount, candidate, &late).await
+    }
+
     /// `error` as the candidate's protocol says it.
     pub(super) async fn refused(
         &self,
@@ -67,7 +79,7 @@ pub(super) async fn in_time<T>(patience: Duration, work: impl Future<Output = Re
     tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(too_slow(patience)))
 }
 
-pub(super) fn too_slow(patience: Duration) -> Error {
+fn too_slow(patience: Duration) -> Error {
     let message = format!("there was no answer within {patience:?}; storage is slow, try again later");
     Error::new(ErrorKind::TimedOut, message)
 }
