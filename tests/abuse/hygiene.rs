@@ -11,8 +11,14 @@ use crate::{ALONE, common::read_all, world::World};
 /// A request, and the statuses that may answer it.
 const REFUSED: &[(&str, &[u16])] = &[
     // Bodies: how long?
-    ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
-    ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", &[400]),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
     ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", &[400]),
     ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 4, 4\r\n\r\nabcd", &[400]),
     ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\nabc", &[400]),
@@ -26,10 +32,16 @@ const REFUSED: &[(&str, &[u16])] = &[
     ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n", &[400]),
     ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", &[400]),
     ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n", &[400]),
-    ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n", &[400]),
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        &[400],
+    ),
     ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", &[400, 501]),
     ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", &[400, 501]),
-    ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
     ("GET / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
     // Heads that are none.
     ("GET / HTTP/1.1\r\nHost: h\r\nX-A: b\r\n c: folded\r\n\r\n", &[400]),
@@ -50,8 +62,14 @@ const REFUSED: &[(&str, &[u16])] = &[
 
 /// Methods that are not for us, in the forms that they have.
 const METHODS: &[&str] = &[
-    "TRACE / HTTP/1.1", "PUT /files/small.nc HTTP/1.1", "DELETE /files/small.nc HTTP/1.1", "CONNECT h:80 HTTP/1.1",
-    "PATCH / HTTP/1.1", "PROPFIND / HTTP/1.1", "BREW /pot HTTP/1.1", "POST /opendap/small.nc.dap HTTP/1.1",
+    "TRACE / HTTP/1.1",
+    "PUT /files/small.nc HTTP/1.1",
+    "DELETE /files/small.nc HTTP/1.1",
+    "CONNECT h:80 HTTP/1.1",
+    "PATCH / HTTP/1.1",
+    "PROPFIND / HTTP/1.1",
+    "BREW /pot HTTP/1.1",
+    "POST /opendap/small.nc.dap HTTP/1.1",
 ];
 
 /// The answer to bytes; with a second request behind them, whose answer nobody may get.
@@ -74,7 +92,8 @@ fn what_could_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         let (status, text) = answer(&world, request);
         assert!(statuses.contains(&status), "{request:?}: {text}");
     }
-    let many = (0..300).fold("GET / HTTP/1.1\r\nHost: h\r\n".to_owned(), |all, i| all + &format!("X-{i}: a\r\n"));
+    let many =
+        (0..300).fold("GET / HTTP/1.1\r\nHost: h\r\n".to_owned(), |all, i| all + &format!("X-{i}: a\r\n"));
     let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Long: {}\r\n", "a".repeat(2 << 20));
     for request in [many, long] {
         let mut stream = world.server.connect();
@@ -99,7 +118,8 @@ fn other_methods_are_refused_and_nothing_is_reflected() {
     }
     assert_eq!(world.server.get("/files/small.nc").status, 200);
     // The host of an absolute form is not ours to judge, and goes nowhere.
-    let elsewhere = "GET http://evil.example:81/opendap/small.nc.dsr HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let elsewhere =
+        "GET http://evil.example:81/opendap/small.nc.dsr HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     let answer = world.server.raw(elsewhere.as_bytes());
     assert!(answer.status == 200 && !answer.text().contains("evil"), "{}", answer.text());
 }
