@@ -217,6 +217,7 @@ fn damage(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8], places: &[usiz
         // Mostly at or just beside something that is not zero, sometimes in the first bytes.
         match random.below(4) {
             0 => below(random, len.min(512)),
+            _ if places.is_empty() => below(random, len),
             _ => (places[below(random, places.len())] + below(random, 4)).min(len - 1),
         }
     };

@@ -318,6 +318,8 @@ impl Asked<'_> {
             query: self.query,
             headers: &headers,
             id: "explain",
+            // What is larger than is allowed is told with its size.
+            largest: protocols::Largest::default(),
         };
         work(&request).await
     }

@@ -143,7 +143,7 @@ pub fn data_length(
 pub fn selected(request: &Request<'_>, source: Arc<dyn Source>) -> Result<Vec<Selected>> {
     let query = Query::parse(request.query)?;
     let (source, _) = constrain(view(source)?, &query.constraint)?;
-    check_size(source.as_ref(), request.base_url)?;
+    check_size(source.as_ref(), request)?;
     let variables = source.dataset().variables();
     Ok(variables.map(|(name, v)| Selected::new(name.to_string(), v.data_type.name(), v)).collect())
 }
