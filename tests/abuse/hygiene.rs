@@ -56,7 +56,8 @@ const REFUSED: &[(&str, &[u16])] = &[
     ("GET  / HTTP/1.1\r\nHost: h\r\n\r\n", &[400]),
     ("GET / HTTP/9.9\r\nHost: h\r\n\r\n", &[400, 505]),
     ("G\0T / HTTP/1.1\r\nHost: h\r\n\r\n", &[400]),
-    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[400, 505]),
+    // Closed without a word: it is the beginning of another protocol.
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0, 400, 505]),
     ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n", &[400]),
 ];
 
@@ -80,7 +81,7 @@ fn answer(world: &World, request: &str) -> (u16, String) {
     stream.write_all(format!("{request}{inner}").as_bytes()).unwrap();
     let text = String::from_utf8_lossy(&read_all(&mut stream)).into_owned();
     assert!(begin.elapsed() < Duration::from_millis(900), "{request:?}: it was not closed at once");
-    assert!(!text.contains("CDF") && text.matches("HTTP/1.1 ").count() == 1, "{request:?}: {text}");
+    assert!(!text.contains("CDF") && text.matches("HTTP/1.1 ").count() <= 1, "{request:?}: {text}");
     (text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0), text)
 }
 

@@ -25,8 +25,9 @@ const SHORT: [(&str, &str); 3] = [
     ("THALWEG_LIMITS_WRITE_TIMEOUT", "1500 ms"),
 ];
 
-/// Data in memory by default (`limits.memory`), and what promise R2 allows beside it.
-const BUDGET: u64 = 96 << 20;
+/// Data in memory by default, on their way and kept (`limits.memory`, `limits.chunk_cache`), and what promise R2 allows
+/// beside it.
+const BUDGET: u64 = (96 + 96) << 20;
 const BESIDE: u64 = 256 << 20;
 
 /// The server and its files.
@@ -100,7 +101,12 @@ impl World {
     pub(crate) fn wait(&self, what: &str, patience: Duration, is_so: impl Fn(&Self) -> bool) -> Duration {
         let begin = Instant::now();
         while !is_so(self) {
-            assert!(begin.elapsed() < patience, "{what}: not within {patience:?}");
+            let now = Use::of(&self.server);
+            assert!(
+                begin.elapsed() < patience,
+                "{what}: not within {patience:?}: {now:?} of {:?}",
+                self.before
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         begin.elapsed()

@@ -131,7 +131,13 @@ async fn drain(mut reply: Reply, what: &str) -> Result<()> {
 }
 
 pub fn registry() -> Registry {
-    let options = EngineOptions { cache_bytes: 16 << 20, budget_bytes: 32 << 20, ..EngineOptions::default() };
+    let options = EngineOptions {
+        cache_bytes: 16 << 20,
+        budget_bytes: 32 << 20,
+        // A damaged array may have chunks of one byte: a band of many is slow, and no defect.
+        band_bytes: 128 << 10,
+        ..EngineOptions::default()
+    };
     Registry::new(Arc::new(Engine::new(options)))
 }
 
