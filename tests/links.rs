@@ -1,7 +1,7 @@
 //! Signed links (promise R24): they open what they were made for, until their time, and nothing else; what is behind one
 //! leads nowhere outside of it.
 
-#![expect(clippy::unwrap_used, reason = "a test program: a failed step is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test program: a failed step is a failed test")]
 
 mod common;
 #[path = "common/netcdf3.rs"]
