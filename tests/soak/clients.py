@@ -26,11 +26,12 @@ DATA = files.values()
 
 
 def part(chance):
-    """A part of each axis, first and last included; its values."""
+    """A part of each axis, or all of it, first and last included; its values."""
     axes = []
     for size in files.SHAPE:
         first = chance.randrange(size)
-        axes.append((first, chance.choice((1, 1, 2, 5)), chance.randint(first, size - 1)))
+        some = (first, chance.choice((1, 1, 2, 5)), chance.randint(first, size - 1))
+        axes.append((0, 1, size - 1) if chance.random() < 0.2 else some)
     return axes, DATA[tuple(slice(a, c + 1, b) for a, b, c in axes)]
 
 
@@ -139,8 +140,11 @@ def pydap(url, folder, chance):
     protocol = chance.choice(("dap2", "dap4"))
     remote = open_url(f"{url}/opendap/{chance.choice(files.NAMES[:3])}", protocol=protocol)
     found = remote["sst"][tuple(slice(a, c + 1, b) for a, b, c in axes)]
-    found = found.array.data if hasattr(found, "array") else found.data
-    return np.array_equal(np.asarray(found), expected), expected.nbytes
+    # Once: pydap lets go of what it has given out.
+    found = np.asarray(found.array.data if hasattr(found, "array") else found.data)
+    if found.shape != expected.shape:
+        raise ValueError(f"{protocol}, {axes}: shape {found.shape}")
+    return np.array_equal(found, expected), expected.nbytes
 
 
 def pages(url, folder, chance):
@@ -148,7 +152,10 @@ def pages(url, folder, chance):
     target = chance.choice(("/", "/catalog/catalog.xml", "/opendap/packed.nc.html", "/opendap/packed.nc.dmr", "/-/ready", "/-/live", "/opendap/joined.ncml.das"))
     begin = time.monotonic()
     body = fetch(f"{url}{target}")
-    return len(body) > 4 and time.monotonic() - begin < 5, 0
+    took = time.monotonic() - begin
+    if took >= 5:
+        raise TimeoutError(f"{target} took {took:.1f} s")
+    return len(body) > 4, 0
 
 
 KINDS = (dap4, dap2, joined, curl, ncdump, netcdf4, xarray, pydap, pages)
@@ -165,7 +172,7 @@ def main(kind, url, folder, seconds, seed):
             answers += 1
             compared += length
             if not same:
-                wrong.append("other values than in the file, or too late")
+                wrong.append("other values than in the file")
         except Exception as e:  # whatever a client library throws is a failure
             detail = getattr(e, "stderr", b"") or b""
             wrong.append(f"{type(e).__name__}: {e} {detail[-300:]!r}"[:600])

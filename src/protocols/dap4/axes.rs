@@ -64,7 +64,8 @@ pub(super) fn select(
         return Err(fault.advise(format!("Try {shown}{}.", "[]".repeat(rank))));
     }
     let mut all = Vec::with_capacity(rank);
-    let mut dimensions = Vec::with_capacity(rank);
+    let mut dimensions: Vec<Dimension> = Vec::with_capacity(rank);
+    let mut restated = Vec::new();
     for (i, (axis, dimension)) in brackets.iter().zip(&variable.dimensions).enumerate() {
         if axis.parts.is_empty() {
             let (kept, left) = whole_axis(dimension, resized);
@@ -81,12 +82,21 @@ pub(super) fn select(
         let kept = slices(axis, dimension.size, &label, &format!("{shown}{before}"))?;
         let is_whole = matches!(kept.as_slice(), [s] if *s == Slice::all(dimension.size));
         let is_resized = dimension.name.as_ref().is_some_and(|n| resized.contains_key(n));
-        dimensions.push(if is_whole && !is_resized {
-            dimension.clone()
+        if is_whole && !is_resized {
+            restated.push(i);
+            dimensions.push(dimension.clone());
         } else {
-            Dimension::anonymous(kept.iter().map(|s| s.count).sum())
-        });
+            dimensions.push(Dimension::anonymous(kept.iter().map(|s| s.count).sum()));
+        }
         all.push(kept);
+    }
+    // A slice that says all of its axis keeps the shared dimension (4.2) where every axis has one. Beside an axis without,
+    // it is what the specification says of any slice: pydap, which always writes all slices, takes the sizes of axes
+    // without a name for the first ones (2.7), and would give the values another shape.
+    if dimensions.iter().any(|d| d.name.is_none()) {
+        for i in restated {
+            dimensions[i] = Dimension::anonymous(dimensions[i].size);
+        }
     }
     let selection = Selection::new(all, &variable.shape()).map_err(|e| Fault::new(at, e.message()))?;
     Ok((selection, dimensions))

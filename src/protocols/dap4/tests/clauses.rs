@@ -124,11 +124,40 @@ fn vectors_10_to_17_index_subsets() {
     check("V1_5", "/Points[0]{x;y;sounding{height[0:8:]}}", "Points{x y sounding{height(128)}}(1)");
 }
 
+/// A slice that says all of an axis: the shared dimension stays where every axis keeps its own (4.2), since beside one
+/// without a name pydap would take it for another axis (2.7). An axis that is not sliced keeps its own in any case.
+#[test]
+fn shared_dimensions_that_slices_restate() {
+    let dimension = |name: &str, size| cdm::Dimension {
+        name: Some(cdm::FullName::root().join(name)),
+        size,
+        unlimited: false,
+    };
+    let shared = [dimension("t", 4), dimension("y", 3), dimension("x", 5)];
+    let root = Group {
+        dimensions: shared.to_vec(),
+        variables: vec![datasets::int("v", shared.to_vec())],
+        ..Group::new(cdm::FullName::root())
+    };
+    let source = datasets::filled(root);
+    let names = |ce: &str| -> Vec<Option<String>> {
+        let source = constrained(&source, ce).unwrap();
+        let v = source.dataset().variable(&cdm::FullName::new("/v")).unwrap();
+        v.dimensions.iter().map(|d| d.name.as_ref().map(ToString::to_string)).collect()
+    };
+    let named = |names: [&str; 3]| names.map(|n| (!n.is_empty()).then(|| n.to_owned()));
+    assert_eq!(names("/v[0:1:3][0:1:2][0:1:4]"), named(["/t", "/y", "/x"]));
+    assert_eq!(names("/v[0:1:3][0:1:1][2]"), named(["", "", ""]));
+    assert_eq!(names("/v[0:1:3][0:1:2][2]"), named(["", "", ""]));
+    assert_eq!(names("/v[][0:1:2][2]"), named(["/t", "", ""]));
+    assert_eq!(names("/v[][][]"), named(["/t", "/y", "/x"]));
+}
+
 #[test]
 fn vectors_18_to_23_arrays_of_every_type() {
     check("TAA", "/v16[0:1,3]", "v16(3)");
     check("TAA", "/v16[3,0:1]", "v16(3)");
-    check("TAA", "/vu8[1][0:2:2];/vd[1];/vs[1][0];/vo[0][1]", "d1=1; vu8(1,2); vd(1); vs(1,1); vo(d1=1,1)");
+    check("TAA", "/vu8[1][0:2:2];/vd[1];/vs[1][0];/vo[0][1]", "vu8(1,2); vd(1); vs(1,1); vo(1,1)");
     check("TAA", "/t[1]", "t(1)");
     check("TAA", "/t[0:1]", "d2=2; t(d2=2)");
     check("TAA", "/primary_cloud[1:2:4]", "enum cloud_class_t; primary_cloud(2)");
