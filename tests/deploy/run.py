@@ -27,19 +27,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/common"))
+from harness import Checks  # noqa: E402
 CONFIG = ROOT / "config"
 TOOLS = Path(sys.executable).parent
 KUBERNETES = "1.32"
-
-
-class Checks:
-    def __init__(self):
-        self.count, self.wrong = 0, []
-
-    def that(self, holds, what):
-        self.count += 1
-        if not holds:
-            self.wrong.append(what)
 
 
 def run(*command, **options):

@@ -30,6 +30,8 @@ import siphon.catalog
 import xarray
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests/common"))
+from harness import Checks, free_port, wait_for  # noqa: E402
 RECIPES = ROOT / "docs" / "operate.md"
 HOST = "data.example.org"
 PREFIX = "/thalweg"
@@ -44,23 +46,6 @@ NAMES = re.compile(
     # An attribute of the data.
     r"|www\.cgd\.ucar\.edu)(/|$)"
 )
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port, process, what):
-    for _ in range(200):
-        if process.poll() is not None:
-            sys.exit(f"{what} ended with {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    sys.exit(f"{what} does not listen")
 
 
 def replaced(text, old, new):
@@ -212,16 +197,6 @@ class Session:
         response = http.client.HTTPResponse(stream, method=method)
         response.begin()
         return response.status, dict((k.lower(), v) for k, v in response.getheaders()), response.read()
-
-
-class Checks:
-    def __init__(self):
-        self.count, self.wrong = 0, []
-
-    def that(self, holds, what):
-        self.count += 1
-        if not holds:
-            self.wrong.append(what)
 
 
 LINKS = [

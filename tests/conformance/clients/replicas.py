@@ -15,7 +15,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,25 +27,10 @@ import numpy as np
 import xarray
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests/common"))
+from harness import free_port, wait_for  # noqa: E402
 SHAPE = (40, 120, 150)
 CLIENTS = 12
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port, process, what):
-    for _ in range(400):
-        if process.poll() is not None:
-            sys.exit(f"{what} ended with {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    sys.exit(f"{what} does not listen")
 
 
 def make(folder):
