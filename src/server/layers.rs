@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::{
-    access::{AccessLog, Fields},
+    access_log::{AccessLog, Fields},
     label::Label,
     metrics::{Ended, Metrics},
     redact,

@@ -4,7 +4,7 @@
 //! of `protocols`; what data there is, of `catalog`.
 
 mod accept;
-mod access;
+mod access_log;
 mod addresses;
 mod answers;
 mod compress;
@@ -40,7 +40,7 @@ use cdm::{Error, Result};
 use tokio::{net::TcpListener, sync::watch};
 
 pub use self::{
-    access::AccessLog,
+    access_log::AccessLog,
     control::Control,
     exercise::exercise,
     handle::is_data,
