@@ -140,17 +140,17 @@ fn shared_dimensions_that_slices_restate() {
         ..Group::new(cdm::FullName::root())
     };
     let source = datasets::filled(root);
-    let names = |ce: &str| -> Vec<Option<String>> {
+    let left = |ce: &str| -> Vec<Option<String>> {
         let source = constrained(&source, ce).unwrap();
         let v = source.dataset().variable(&cdm::FullName::new("/v")).unwrap();
         v.dimensions.iter().map(|d| d.name.as_ref().map(ToString::to_string)).collect()
     };
-    let named = |names: [&str; 3]| names.map(|n| (!n.is_empty()).then(|| n.to_owned()));
-    assert_eq!(names("/v[0:1:3][0:1:2][0:1:4]"), named(["/t", "/y", "/x"]));
-    assert_eq!(names("/v[0:1:3][0:1:1][2]"), named(["", "", ""]));
-    assert_eq!(names("/v[0:1:3][0:1:2][2]"), named(["", "", ""]));
-    assert_eq!(names("/v[][0:1:2][2]"), named(["/t", "", ""]));
-    assert_eq!(names("/v[][][]"), named(["/t", "/y", "/x"]));
+    let named = |expected: [&str; 3]| expected.map(|n| (!n.is_empty()).then(|| n.to_owned()));
+    assert_eq!(left("/v[0:1:3][0:1:2][0:1:4]"), named(["/t", "/y", "/x"]));
+    assert_eq!(left("/v[0:1:3][0:1:1][2]"), named(["", "", ""]));
+    assert_eq!(left("/v[0:1:3][0:1:2][2]"), named(["", "", ""]));
+    assert_eq!(left("/v[][0:1:2][2]"), named(["/t", "", ""]));
+    assert_eq!(left("/v[][][]"), named(["/t", "/y", "/x"]));
 }
 
 #[test]
