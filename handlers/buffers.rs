@@ -2,7 +2,7 @@
 //!
 //! A fresh buffer of a megabyte costs the kernel a page fault, and the clearing of a page, for each of its
 //! pages: about as long as copying it. Streams need the same sizes over and over, so what they let go of is
-//! kept for the next one, up to a fixed number of bytes for the whole process.
+//! kept for the next one, up to a fixed number of bytes for the whole process, until nobody needs it for a while.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -23,13 +23,21 @@ const LARGEST: usize = 4 << 20;
 /// Bytes kept at most: a row of large chunks, and those that are being decoded.
 const MOST: usize = 64 << 20;
 
-static IDLE: Mutex<Idle> = Mutex::new(Idle { buffers: Vec::new(), bytes: 0 });
+static IDLE: Mutex<Idle> = Mutex::new(Idle { buffers: Vec::new(), bytes: 0, untouched: 0 });
+
+/// Lets go of the buffers that nobody has needed since this was called before.
+pub fn release_unused() {
+    // Dropped outside of the lock.
+    drop(idle(Idle::release));
+}
 
 /// What nobody uses now, the last used one last: the likeliest to be in a processor's cache.
 #[derive(Debug)]
 struct Idle {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
+    /// How many of the first have not been needed since the last [release](Idle::release).
+    untouched: usize,
 }
 
 impl Idle {
@@ -38,6 +46,7 @@ impl Idle {
         let found = self.buffers.iter().rposition(fits)?;
         let buffer = self.buffers.remove(found);
         self.bytes -= buffer.len();
+        self.untouched = self.untouched.min(found);
         Some(buffer)
     }
 
@@ -50,7 +59,15 @@ impl Idle {
             self.bytes -= self.buffers.get(excess).map_or(self.bytes, Vec::len);
             excess += 1;
         }
+        self.untouched = self.untouched.saturating_sub(excess);
         self.buffers.drain(..excess).collect()
+    }
+
+    fn release(&mut self) -> Vec<Vec<u8>> {
+        let unused: Vec<_> = self.buffers.drain(..self.untouched).collect();
+        self.bytes -= unused.iter().map(Vec::len).sum::<usize>();
+        self.untouched = self.buffers.len();
+        unused
     }
 }
 
@@ -129,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_pool_is_bounded_and_gives_what_fits() {
-        let mut idle = Idle { buffers: Vec::new(), bytes: 0 };
+        let mut idle = Idle { buffers: Vec::new(), bytes: 0, untouched: 0 };
         for _ in 0..70 {
             idle.keep(vec![1; 1 << 20]);
         }
@@ -139,6 +156,22 @@ mod tests {
         assert!(idle.take(100 << 10).is_none(), "a waste");
         assert_eq!(idle.take((1 << 20) - 7).unwrap().len(), 1 << 20);
         assert_eq!(idle.bytes, MOST - (1 << 20));
+    }
+
+    #[test]
+    fn what_nobody_needs_is_let_go_of() {
+        let mut idle = Idle { buffers: Vec::new(), bytes: 0, untouched: 0 };
+        for len in [100_000, 1 << 20, 200_000] {
+            idle.keep(vec![1; len]);
+        }
+        assert!(idle.release().is_empty(), "they have just come");
+        let used = idle.take(1 << 20).unwrap();
+        idle.keep(used);
+        let lens = |buffers: &[Vec<u8>]| buffers.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lens(&idle.release()), [100_000], "what came before one that was used");
+        assert_eq!(idle.bytes, 200_000 + (1 << 20));
+        assert_eq!(lens(&idle.release()), [200_000, 1 << 20]);
+        assert_eq!((idle.bytes, idle.untouched), (0, 0));
     }
 
     #[test]

@@ -19,4 +19,5 @@ pub mod storage;
 pub mod xml;
 pub mod zarr;
 
+pub use buffers::release_unused;
 pub use registry::{Format, Registry};

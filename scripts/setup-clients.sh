@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 what=${1:-all}
 
 # command -> Debian package that brings it
-declare -A packages=([ncdump]=netcdf-bin [curl]=curl [cc]=gcc)
+declare -A packages=([ncdump]=netcdf-bin [curl]=curl [cc]=gcc [make]=make)
 if [ "$what" = deny ]; then
     packages=()
 fi

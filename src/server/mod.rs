@@ -33,6 +33,7 @@ mod turns;
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -138,9 +139,19 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = Stop>, now: impl Future<Output = ()>) {
         let shared = Arc::clone(&self.shared);
         let summaries = tokio::spawn(summaries::keep(Arc::clone(&shared)));
+        let release = tokio::spawn(release_memory());
         accept::run(self.listener, self.metrics, self.shared, stop, now).await;
+        release.abort();
         summaries.abort();
         summaries::save(&shared).await;
+    }
+}
+
+/// Gives back what nobody needs any more after a rush, within promise R2's ten seconds. Never ends.
+async fn release_memory() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        handlers::release_unused();
     }
 }
 
