@@ -229,8 +229,12 @@ pub fn tds(data: &[u8]) {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("catalog.xml"), data).unwrap();
     let read = run(async {
-        let mut content = tds::read(&folder).await?;
-        let places = content.places(registry(), &handlers::storage::RemoteOptions::default());
+        let mut content = tds::read(&folder, &handlers::storage::Symlinks::default()).await?;
+        let places = content.places(
+            registry(),
+            &handlers::storage::RemoteOptions::default(),
+            &handlers::storage::Symlinks::default(),
+        );
         let catalog = Catalog::of(places, 16, registry().clone()).with_content(content);
         // What it serves may be gone, or never have been.
         let _ = catalog.list(&DatasetName::top()).await;

@@ -44,6 +44,8 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// Those that are served under paths of their own.
     pub mounts: Vec<Mount>,
+    /// Folders that symbolic links in all of these may lead into, where one has no such list of its own.
+    pub follow_symlinks: Vec<PathBuf>,
     /// Datasets made of others.
     pub datasets: Vec<Configured>,
     /// How those are kept.
@@ -152,6 +154,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             roots: Vec::new(),
             mounts: Vec::new(),
+            follow_symlinks: Vec::new(),
             datasets: Vec::new(),
             collections: CollectionSettings::default(),
             thredds_content: None,
@@ -221,6 +224,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!("listen", listen, address),
     setting!("roots", roots, paths),
     setting!("root", mounts, mounts),
+    setting!("follow_symlinks", follow_symlinks, absolute_paths),
     setting!("dataset", datasets, datasets),
     setting!("index.folder", collections.index_folder, text),
     setting!("aggregation.quiet", collections.quiet, duration),

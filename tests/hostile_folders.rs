@@ -20,7 +20,10 @@ use cdm::{ErrorKind, testing::Random};
 use common::Server;
 use exercise::{Outcome, panics, registry, run};
 use folder::{Folder, store};
-use handlers::{Registry, storage::Place};
+use handlers::{
+    Registry,
+    storage::{Place, Symlinks},
+};
 use mutate::mutate_any;
 
 /// A dataset: its objects, and the path that it is opened by.
@@ -329,9 +332,10 @@ fn damaged_catalogs_are_served_in_part_or_refused() {
         fs::write(content.join("sub/more.xml"), more).unwrap();
         let begin = Instant::now();
         let found = runtime.block_on(async {
-            let mut found = tds::read(&dir.path().join("content")).await?;
+            let mut found = tds::read(&dir.path().join("content"), &Symlinks::default()).await?;
             let registry = registry();
-            let places = found.places(&registry, &handlers::storage::RemoteOptions::default());
+            let places =
+                found.places(&registry, &handlers::storage::RemoteOptions::default(), &Symlinks::default());
             let counts = (places.len(), found.problems.len());
             let catalog = thalweg::catalog::Catalog::of(places, 16, registry).with_content(found);
             // What it serves can be listed.

@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// After an error, the next look is not made sooner.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// Watched folders are looked at all the same, so rarely: links may lead to what is not watched.
+/// Watched folders are looked at all the same, so rarely: what is written by another of its names is not told.
 const SAFETY: Duration = Duration::from_secs(60);
 
 /// The index is not written more often.
@@ -310,7 +310,7 @@ impl Collection {
         kept.memory = Some(memory);
         let census = census?;
         let again = census.again;
-        self.watched.on(self, &census.folders);
+        self.watched.on(self, &census.folders).await;
         Ok((self.snapshot(aggregation, census, &mut kept.combined).await?, again))
     }
 

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Watched(Mutex<Option<Watch>>);
 
 struct Watch {
     folders: BTreeSet<String>,
+    /// Whether [`follow`] goes on.
+    is_followed: bool,
     /// Ends the watch when it is dropped; `None` where changes are not told.
     held: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -39,36 +41,56 @@ impl fmt::Debug for Watched {
 impl Watched {
     /// Whether changes are told.
     pub(super) fn is_on(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|w| w.held.is_some())
+        self.lock().as_ref().is_some_and(|w| w.held.is_some())
     }
 
     /// Watches `folders` for `collection`, where they can be watched.
-    pub(super) fn on(&self, collection: &Arc<Collection>, folders: &[(Arc<dyn Store>, String)]) {
+    pub(super) async fn on(&self, collection: &Arc<Collection>, folders: &[(Arc<dyn Store>, String)]) {
         let Some((store, _)) = folders.first() else { return };
         let wanted: BTreeSet<String> = folders.iter().map(|(_, folder)| folder.clone()).collect();
-        let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if watch.as_ref().is_some_and(|watch| watch.folders == wanted) {
+        let before = self.lock().as_ref().filter(|watch| watch.folders == wanted).map(|w| w.held.is_some());
+        if before == Some(false) {
             return;
         }
-        let is_new = watch.is_none();
         let in_one = folders.iter().all(|(other, _)| locate::store_id(other) == locate::store_id(store));
+        // A link may have come since.
+        let is_told = in_one && is_told(store, &wanted).await;
+        if before == Some(true) && is_told {
+            return;
+        }
+        let mut watch = self.lock();
         let list: Vec<String> = wanted.iter().cloned().collect();
-        let held = if in_one { store.watch(&list, &collection.changed) } else { None };
+        let held = if is_told { store.watch(&list, &collection.changed) } else { None };
         let is_on = held.is_some();
-        *watch = Some(Watch { folders: wanted, held });
+        let is_followed = watch.as_ref().is_some_and(|watch| watch.is_followed);
+        *watch = Some(Watch { folders: wanted, is_followed: is_followed || is_on, held });
         drop(watch);
         if is_on {
             // What happened between the look and now was not told.
             collection.changed.notify_one();
         }
-        if is_new && is_on {
+        if is_on && !is_followed {
             tokio::spawn(follow(Arc::downgrade(collection)));
         }
     }
 
     fn off(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.lock() = None;
     }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Watch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether all that happens in `folders` is told to who watches them.
+async fn is_told(store: &Arc<dyn Store>, folders: &BTreeSet<String>) -> bool {
+    for folder in folders {
+        if store.has_links(folder).await.unwrap_or(true) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Looks again after each change, and when a file that was left out may be ready; ends with the collection, or

@@ -1,13 +1,14 @@
 //! Files beneath a served directory.
 //!
 //! Owns path confinement (everything is opened beneath a directory descriptor, so `..`, absolute paths
-//! and symbolic links cannot leave it), the identity of a file's version and positioned reads that
+//! and symbolic links cannot leave it but for where [`Symlinks`] lets them), the identity of a file's version and positioned reads that
 //! notice a change. Which names are shown is the catalog's business, not this module's.
 //!
 //! Data is never memory-mapped: a mapped file that shrinks kills the process.
 
 use std::{
     any::Any,
+    ffi::OsStr,
     fs::File,
     io,
     os::unix::fs::{FileExt, MetadataExt},
@@ -31,10 +32,11 @@ use super::{
     coalesce::{GAP, LARGEST, coalesce},
     near,
     store::below,
+    symlinks::{Spot, Symlinks},
 };
 use crate::buffers::Buffer;
 
-/// A directory whose files may be read; nothing outside it can be.
+/// A directory whose files may be read; nothing outside it can be, but for where links may lead.
 #[derive(Debug, Clone)]
 pub struct LocalRoot {
     dir: Arc<Dir>,
@@ -42,6 +44,8 @@ pub struct LocalRoot {
     is_near: bool,
     /// The absolute paths it is known by: as it was given, and without symbolic links.
     known_as: Arc<[String]>,
+    /// Where links may lead besides.
+    symlinks: Symlinks,
 }
 
 /// One name in a directory.
@@ -79,7 +83,13 @@ impl LocalRoot {
         let known_as = given.into_iter().chain(path.canonicalize().ok());
         let known_as = known_as.filter_map(|p| p.into_os_string().into_string().ok()).collect();
         let is_near = near::is_near(&dir);
-        Ok(Self { dir: Arc::new(dir), is_near, known_as })
+        Ok(Self { dir: Arc::new(dir), is_near, known_as, symlinks: Symlinks::default() })
+    }
+
+    /// The same, whose symbolic links may lead where `symlinks` says.
+    #[must_use]
+    pub fn following(self, symlinks: Symlinks) -> Self {
+        Self { symlinks, ..self }
     }
 
     /// The size and version of the regular file `path` (relative, `/` between components), unopened.
@@ -92,8 +102,17 @@ impl LocalRoot {
             let stamp = Stamp::of_file(&found.map_err(access_error)?)?;
             return Ok(FileStatus { size: stamp.size, version: stamp.version() });
         }
-        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
-        blocking(move || status(&dir, &path)).await
+        self.blocking(path, Self::status).await
+    }
+
+    /// What `work` makes of `path` where waiting is allowed.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        path: &str,
+        work: impl FnOnce(&Self, &str) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (root, path) = (self.clone(), path.to_owned());
+        blocking(move || work(&root, &path)).await
     }
 
     /// What is at `path`, if that is told at once.
@@ -106,8 +125,7 @@ impl LocalRoot {
     /// # Errors
     /// As [`LocalRoot::stat`].
     pub async fn open_object(&self, path: &str) -> Result<Object> {
-        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
-        blocking(move || open_object(&dir, &path)).await
+        self.blocking(path, Self::open_blocking).await
     }
 
     /// The files and directories in `path` (`""` is the root) by name; what is neither, and names
@@ -116,27 +134,152 @@ impl LocalRoot {
     /// # Errors
     /// `NotFound` when it is not a directory beneath the root.
     pub async fn list(&self, path: &str) -> Result<Vec<Entry>> {
-        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
-        blocking(move || {
-            let mut entries = list(&dir, &path, |entry, _| entry)?;
+        self.blocking(path, |root, path| {
+            let mut entries = root.entries(path, |entry, _| entry)?;
             entries.sort_by(|a: &Entry, b| a.name.cmp(&b.name));
             Ok(entries)
         })
         .await
+    }
+
+    /// What `act` makes of `path`: beneath the root; else, when a link leads out of it, where that may lead.
+    fn at<T>(&self, path: &Path, act: impl Fn(&Dir, &Path) -> io::Result<T>) -> io::Result<T> {
+        match act(&self.dir, path) {
+            Err(e) if leads_out(&e) && !self.symlinks.is_empty() => {
+                let top = Spot::top(&self.dir, self.known_as.last().map(Path::new));
+                let spot = self.symlinks.follow(top, path)?;
+                act(spot.dir, spot.inside())
+            }
+            found => found,
+        }
+    }
+
+    fn status(&self, path: &str) -> Result<FileStatus> {
+        let meta = self.at(Path::new(path), |dir, path| dir.metadata(path)).map_err(access_error)?;
+        if !meta.is_file() {
+            return Err(Error::not_found("there is no such file"));
+        }
+        let stamp = Stamp::of_entry(&meta);
+        Ok(FileStatus { size: stamp.size, version: stamp.version() })
+    }
+
+    fn open_blocking(&self, path: &str) -> Result<Object> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let open = |dir: &Dir, path: &Path| {
+            // Asked first so that a device is not even opened; asked again of the descriptor below.
+            if dir.metadata(path)?.is_file() {
+                dir.open_with(path, &options)
+            } else {
+                Err(io::Error::from(io::ErrorKind::NotFound))
+            }
+        };
+        let file = self.at(Path::new(path), open).map_err(access_error)?.into_std();
+        let stamp = Stamp::of_file(&file.metadata().map_err(read_error)?)?;
+        Ok(Object {
+            name: path.into(),
+            size: stamp.size,
+            version: stamp.version(),
+            reader: Arc::new(LocalFile { inner: Arc::new(Opened { file, stamp }) }),
+            url: None,
+        })
+    }
+
+    /// The files and directories in `path`, each as `keep` makes it of its entry.
+    fn entries<T>(&self, path: &str, keep: impl Fn(Entry, &cap_std::fs::Metadata) -> T) -> Result<Vec<T>> {
+        let mut entries = Vec::new();
+        let inside = self.folder(path)?;
+        for entry in inside.entries().map_err(access_error)? {
+            let entry = entry.map_err(read_error)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let meta = match entry.metadata() {
+                Ok(meta) if meta.is_symlink() => self.behind(path, OsStr::new(&name)),
+                other => other,
+            };
+            // It may be gone by now, or be a link that leads nowhere: not an entry.
+            let Ok(meta) = meta else { continue };
+            let kind = if meta.is_dir() {
+                EntryKind::Directory
+            } else if meta.is_file() {
+                EntryKind::File {
+                    size: meta.len(),
+                    modified: meta.modified().ok().map(cap_std::time::SystemTime::into_std),
+                }
+            } else {
+                continue;
+            };
+            entries.push(keep(Entry { name, kind }, &meta));
+        }
+        Ok(entries)
+    }
+
+    /// The directory `path`.
+    fn folder(&self, path: &str) -> Result<Dir> {
+        let path = if path.is_empty() { "." } else { path };
+        self.at(Path::new(path), |dir, path| dir.open_dir(path)).map_err(access_error)
+    }
+
+    /// What the link `name` in `folder` leads to: followed from the root, which is what confines it.
+    fn behind(&self, folder: &str, name: &OsStr) -> io::Result<cap_std::fs::Metadata> {
+        self.at(&Path::new(folder).join(name), |dir, path| dir.metadata(path))
+    }
+
+    /// What [`LocalRoot::entries`] leaves out, by the same rules.
+    fn left_out(&self, path: &str) -> Result<Vec<(String, &'static str)>> {
+        let mut names = Vec::new();
+        let inside = self.folder(path)?;
+        for entry in inside.entries().map_err(access_error)? {
+            let entry = entry.map_err(read_error)?;
+            let name = entry.file_name();
+            let shown = name.to_string_lossy().into_owned();
+            let Ok(meta) = entry.metadata() else { continue };
+            let why = if name.to_str().is_none() {
+                "its name is not UTF-8"
+            } else if meta.is_symlink() && self.behind(path, &name).is_err() {
+                "a link that leads out of what is served, or nowhere"
+            } else if meta.is_symlink() || meta.is_dir() || meta.is_file() {
+                continue;
+            } else {
+                "neither a file nor a folder"
+            };
+            names.push((shown, why));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether a link is on the way to the directory `path`, or in it.
+    fn leads_on(&self, path: &str) -> Result<bool> {
+        let ways = Path::new(path).ancestors().filter(|way| !way.as_os_str().is_empty());
+        for way in ways {
+            match self.dir.symlink_metadata(way) {
+                Ok(meta) if !meta.is_symlink() => {}
+                // Out of the root, or gone.
+                Ok(_) | Err(_) => return Ok(true),
+            }
+        }
+        let inside = self.folder(path)?;
+        for entry in inside.entries().map_err(access_error)? {
+            let kind = entry.and_then(|entry| entry.file_type()).map_err(read_error)?;
+            // Some file systems do not say.
+            if !kind.is_dir() && !kind.is_file() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 #[async_trait]
 impl Store for LocalRoot {
     async fn open(&self, path: &str, part: Part) -> Result<Option<(Object, Bytes)>> {
-        let (dir, path) = (Arc::clone(&self.dir), path.to_owned());
-        blocking(move || {
-            let Some(object) = if_there(open_object(&dir, &path))? else { return Ok(None) };
+        self.blocking(path, move |root, path| {
+            let Some(object) = if_there(root.open_blocking(path))? else { return Ok(None) };
             let range = match part {
                 Part::Head(len) => 0..len.min(object.size),
                 Part::Tail(len) => object.size.saturating_sub(len)..object.size,
                 Part::Whole { at_most } if object.size > at_most => {
-                    return Err(super::larger(&path, object.size, at_most));
+                    return Err(super::larger(path, object.size, at_most));
                 }
                 Part::Whole { .. } => 0..object.size,
             };
@@ -159,9 +302,8 @@ impl Store for LocalRoot {
     }
 
     async fn survey(&self, folder: &str) -> Result<Vec<(Entry, Option<Arc<str>>)>> {
-        let (dir, path) = (Arc::clone(&self.dir), folder.to_owned());
-        blocking(move || {
-            let mut found = list(&dir, &path, |entry, meta| {
+        self.blocking(folder, |root, folder| {
+            let mut found = root.entries(folder, |entry, meta| {
                 let identity = meta.is_file().then(|| Stamp::of_entry(meta).version().identity);
                 (entry, identity)
             })?;
@@ -176,6 +318,10 @@ impl Store for LocalRoot {
         super::watch::watch(folders.iter().map(|folder| root.join(folder)), changed)
     }
 
+    async fn has_links(&self, folder: &str) -> Result<bool> {
+        self.blocking(folder, Self::leads_on).await
+    }
+
     fn label(&self) -> Option<String> {
         use cap_std::fs::MetadataExt as _;
         // Another folder may take its name.
@@ -184,8 +330,7 @@ impl Store for LocalRoot {
     }
 
     async fn passed_over(&self, folder: &str) -> Result<Vec<(String, &'static str)>> {
-        let (dir, path) = (Arc::clone(&self.dir), folder.to_owned());
-        blocking(move || passed_over(&dir, &path)).await
+        self.blocking(folder, Self::left_out).await
     }
 
     fn relative(&self, absolute: &str) -> Option<String> {
@@ -209,84 +354,6 @@ fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-fn status(dir: &Dir, path: &str) -> Result<FileStatus> {
-    let meta = dir.metadata(path).map_err(access_error)?;
-    if !meta.is_file() {
-        return Err(Error::not_found("there is no such file"));
-    }
-    let stamp = Stamp::of_entry(&meta);
-    Ok(FileStatus { size: stamp.size, version: stamp.version() })
-}
-
-fn open_object(dir: &Dir, path: &str) -> Result<Object> {
-    // Asked first so that a device is not even opened; asked again of the descriptor below.
-    status(dir, path)?;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    let file = dir.open_with(path, &options).map_err(access_error)?.into_std();
-    let stamp = Stamp::of_file(&file.metadata().map_err(read_error)?)?;
-    Ok(Object {
-        name: path.into(),
-        size: stamp.size,
-        version: stamp.version(),
-        reader: Arc::new(LocalFile { inner: Arc::new(Opened { file, stamp }) }),
-        url: None,
-    })
-}
-
-/// The files and directories in `path`, each as `keep` makes it of its entry.
-fn list<T>(dir: &Dir, path: &str, keep: impl Fn(Entry, &cap_std::fs::Metadata) -> T) -> Result<Vec<T>> {
-    let mut entries = Vec::new();
-    let inside = dir.open_dir(if path.is_empty() { "." } else { path }).map_err(access_error)?;
-    for entry in inside.entries().map_err(access_error)? {
-        let entry = entry.map_err(read_error)?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let meta = match entry.metadata() {
-            // Followed from the root, which is what confines it.
-            Ok(meta) if meta.is_symlink() => dir.metadata(Path::new(path).join(&name)),
-            other => other,
-        };
-        // It may be gone by now, or be a link that leads nowhere: not an entry.
-        let Ok(meta) = meta else { continue };
-        let kind = if meta.is_dir() {
-            EntryKind::Directory
-        } else if meta.is_file() {
-            EntryKind::File {
-                size: meta.len(),
-                modified: meta.modified().ok().map(cap_std::time::SystemTime::into_std),
-            }
-        } else {
-            continue;
-        };
-        entries.push(keep(Entry { name, kind }, &meta));
-    }
-    Ok(entries)
-}
-
-/// What [`list`] leaves out, by the same rules.
-fn passed_over(dir: &Dir, path: &str) -> Result<Vec<(String, &'static str)>> {
-    let mut names = Vec::new();
-    let inside = dir.open_dir(if path.is_empty() { "." } else { path }).map_err(access_error)?;
-    for entry in inside.entries().map_err(access_error)? {
-        let entry = entry.map_err(read_error)?;
-        let name = entry.file_name();
-        let shown = name.to_string_lossy().into_owned();
-        let Ok(meta) = entry.metadata() else { continue };
-        let why = if name.to_str().is_none() {
-            "its name is not UTF-8"
-        } else if meta.is_symlink() && dir.metadata(Path::new(path).join(&name)).is_err() {
-            "a link that leads out of what is served, or nowhere"
-        } else if meta.is_symlink() || meta.is_dir() || meta.is_file() {
-            continue;
-        } else {
-            "neither a file nor a folder"
-        };
-        names.push((shown, why));
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Whether two identities of local files are of one file, which was written again if they differ.
@@ -437,9 +504,14 @@ impl ReadRanges for LocalFile {
     }
 }
 
+/// Whether a path was refused because it leads out of the directory that it is beneath.
+fn leads_out(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::PermissionDenied && e.raw_os_error().is_none()
+}
+
 /// Why something could not be opened. A path that leads outside is not told from one that leads nowhere.
-fn access_error(e: io::Error) -> Error {
-    let escapes = e.kind() == io::ErrorKind::PermissionDenied && e.raw_os_error().is_none();
+pub(super) fn access_error(e: io::Error) -> Error {
+    let escapes = leads_out(&e);
     let kind = match e.kind() {
         _ if out_of_descriptors(&e) => return overloaded(e),
         io::ErrorKind::PermissionDenied if !escapes => ErrorKind::Forbidden,

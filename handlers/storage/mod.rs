@@ -17,6 +17,7 @@ mod near;
 mod process;
 mod remote;
 mod store;
+mod symlinks;
 mod watch;
 mod zip;
 
@@ -40,6 +41,7 @@ pub(crate) use remote::percent_decoded;
 pub use remote::{RemoteOptions, RemoteStore, Secret, StoreOptions, is_store_url, remote_root, shown_url};
 pub(crate) use store::larger;
 pub use store::{FileStatus, Part, Place, Store, StoreCalls, join};
+pub use symlinks::Symlinks;
 pub use zip::ZipStore;
 
 /// Byte ranges of one version of one object.

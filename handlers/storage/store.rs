@@ -69,6 +69,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether a link leads to `folder` or lies in it: what happens to what is behind it, [`Store::watch`] does not tell.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    async fn has_links(&self, folder: &str) -> Result<bool> {
+        let _ = folder;
+        Ok(false)
+    }
+
     /// What tells this store from others, the same in every process: an absolute path or a URL.
     fn label(&self) -> Option<String> {
         self.url("")

@@ -27,7 +27,7 @@ use handlers::{
     chunked::{Counts, Engine, Rehearsal},
     ncml,
     registry::Found,
-    storage::{KeptFiles, Object, Place, StoreCalls},
+    storage::{KeptFiles, Object, Place, StoreCalls, Symlinks},
 };
 use moka::future::Cache;
 
@@ -80,7 +80,10 @@ impl Catalog {
     /// # Errors
     /// As [`Served::path`].
     pub fn new(paths: &[PathBuf], open_datasets: u64, registry: Registry) -> Result<Self> {
-        let served = paths.iter().map(|path| Served::path(path, &registry)).collect::<Result<_>>()?;
+        let served = paths
+            .iter()
+            .map(|path| Served::path(path, &registry, &Symlinks::default()))
+            .collect::<Result<_>>()?;
         Ok(Self::of(served, open_datasets, registry))
     }
 

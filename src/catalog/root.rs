@@ -14,7 +14,7 @@ use std::{
 use cdm::{Error, ErrorKind, Result, Version};
 use handlers::{
     Registry,
-    storage::{self, EntryKind, FileStatus, LocalRoot, Object, Part, Place, RemoteOptions, Store},
+    storage::{self, EntryKind, FileStatus, LocalRoot, Object, Part, Place, RemoteOptions, Store, Symlinks},
 };
 
 use super::{DatasetName, Entry, Listing, is_data_file, is_data_folder, rules::Rules, tds::Scan};
@@ -43,14 +43,14 @@ pub struct Served {
 }
 
 impl Served {
-    /// What `name` is: the URL of an object store or a local path.
+    /// What `name` is: the URL of an object store or a local path, out of which links lead where `links` says.
     ///
     /// # Errors
     /// As [`Served::url`] and [`Served::path`].
-    pub fn named(name: &Path, registry: &Registry, remote: &RemoteOptions) -> Result<Self> {
+    pub fn named(name: &Path, registry: &Registry, remote: &RemoteOptions, links: &Symlinks) -> Result<Self> {
         match name.to_str().filter(|text| storage::is_store_url(text)) {
             Some(url) => Self::url(url, false, remote),
-            None => Self::path(name, registry),
+            None => Self::path(name, registry, links),
         }
     }
 
@@ -75,21 +75,22 @@ impl Served {
         Self::store(storage::remote_root(url, remote)?, base, false, shown)
     }
 
-    /// A local folder, file, or folder that is one dataset.
+    /// A local folder, file, or folder that is one dataset, out of which links lead where `links` says.
     ///
     /// # Errors
     /// `NotFound` or `Forbidden` when it cannot be used, `BadRequest` for a file whose name no URL may have.
-    pub fn path(path: &Path, registry: &Registry) -> Result<Self> {
+    pub fn path(path: &Path, registry: &Registry, links: &Symlinks) -> Result<Self> {
         let whole = path
             .canonicalize()
             .map_err(|e| Error::not_found(format!("cannot serve {}: {e}", path.display())).with_source(e))?;
         let base = whole.file_name().map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned());
         let is_single = whole.is_file() || registry.folder_marks().any(|mark| whole.join(mark).is_file());
         let directory = if is_single { whole.parent().unwrap_or(Path::new("/")) } else { &whole };
-        let store = Arc::new(LocalRoot::open(directory)?);
+        let store = Arc::new(LocalRoot::open(directory)?.following(links.clone()));
         let served = Self::store(store, base, is_single, path.display().to_string())?;
-        // The folder itself: another one may be at the same path when it is opened again.
-        let folder = directory.metadata().map(|m| format!("{}:{}", m.dev(), m.ino()));
+        // The folder itself: another one may be at the same path when it is opened again. What was opened by way of
+        // links is not served when they may not be followed any more.
+        let folder = directory.metadata().map(|m| format!("{}:{}{}", m.dev(), m.ino(), links.identity()));
         Ok(Self { identity: folder.map_or(served.identity, Arc::from), ..served })
     }
 

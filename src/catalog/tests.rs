@@ -191,7 +191,7 @@ async fn places_are_mounted_under_paths_of_several_components() {
     }
     fs::write(dir.path().join("one/d.dat"), b"55555").unwrap();
     let at = |folder: &str, mount: &str| {
-        Served::path(&dir.path().join(folder), &registry()).unwrap().at(name(mount))
+        Served::path(&dir.path().join(folder), &registry(), &Symlinks::default()).unwrap().at(name(mount))
     };
     let shown = |listing: &Listing| {
         let datasets: Vec<_> = listing.datasets.iter().map(|e| format!("{}", e.name)).collect();
@@ -223,7 +223,7 @@ async fn places_are_mounted_under_paths_of_several_components() {
     assert!(catalog.describe()[1].ends_with("d.dat as obs/today.nc"), "{:?}", catalog.describe());
 
     // Over a place at the top, the longest mount wins and hides what it covers.
-    let top = Served::path(&dir.path().join("top"), &registry()).unwrap();
+    let top = Served::path(&dir.path().join("top"), &registry(), &Symlinks::default()).unwrap();
     let served = vec![top, at("gfs", "model/gfs"), at("one/d.dat", "model/b.nc"), at("one", "deep/er/one")];
     let catalog = Catalog::of(served, 16, registry());
     check(&catalog, "", ("deep model", "a.nc")).await;
@@ -235,7 +235,8 @@ async fn places_are_mounted_under_paths_of_several_components() {
 
     // Names that are taken are not given away.
     fs::create_dir_all(dir.path().join("x/top")).unwrap();
-    let unplaced = |folder: &str| Served::path(&dir.path().join(folder), &registry()).unwrap();
+    let unplaced =
+        |folder: &str| Served::path(&dir.path().join(folder), &registry(), &Symlinks::default()).unwrap();
     let served = vec![unplaced("top"), unplaced("x/top"), at("one", "top")];
     check(&Catalog::of(served, 16, registry()), "", ("top top-2 top-3", "")).await;
 }

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use handlers::{Registry, storage::is_store_url};
+use handlers::{
+    Registry,
+    storage::{Symlinks, is_store_url},
+};
 
 use super::{Failure, registry};
 use crate::{
@@ -129,24 +132,28 @@ pub(super) fn assemble(
             Err(Failure::Reported) => return Err(Refused { problems, is_understood: false }),
         },
     };
+    let links = links_of(&loaded, &mut problems);
     let known = before.filter(|b| b.config.remote == config.remote).map(|b| &b.stores);
     let mut stores = HashMap::new();
     let mut places = Vec::new();
     let from_roots = config.roots.iter().enumerate().map(|(i, root)| ("roots", i, root, None));
     let mounted = config.mounts.iter().enumerate();
-    let mounted = mounted.map(|(i, mount)| ("root", i, &mount.location, Some(mount.path.clone())));
-    for (key, index, location, path) in from_roots.chain(mounted) {
+    let mounted = mounted.map(|(i, mount)| ("root", i, &mount.location, Some(mount)));
+    for (key, index, location, mount) in from_roots.chain(mounted) {
         let opened = match known.and_then(|known| known.get(location)) {
             Some(store) => Ok(store.clone()),
-            None => Served::named(location, &registry, &config.remote),
+            None => mount
+                .map_or_else(|| Ok(links.clone()), |mount| mount.links(&links))
+                .map_err(|e| e.within("follow_symlinks"))
+                .and_then(|links| Served::named(location, &registry, &config.remote, &links)),
         };
         match opened {
             Ok(place) => {
                 if location.to_str().is_some_and(is_store_url) {
                     stores.insert(location.clone(), place.clone());
                 }
-                places.push(match path {
-                    Some(path) => place.at(path),
+                places.push(match mount {
+                    Some(mount) => place.at(mount.path.clone()),
                     None => place,
                 });
             }
@@ -155,11 +162,11 @@ pub(super) fn assemble(
     }
     let mut content = Content::default();
     if let Some(folder) = &config.thredds_content {
-        match futures::executor::block_on(tds::read(folder)) {
+        match futures::executor::block_on(tds::read(folder, &links)) {
             Ok(found) => content = found,
             Err(e) => problems.push(loaded.problem("thredds.content", None, e)),
         }
-        places.extend(content.places(&registry, &config.remote));
+        places.extend(content.places(&registry, &config.remote, &links));
     }
     if !problems.is_empty() {
         return Err(Refused { problems, is_understood: true });
@@ -182,6 +189,19 @@ pub(super) fn assemble(
     }
     let kept = Kept { config: config.clone(), registry, stores, files };
     Ok(Assembled { loaded, catalog, access, tls, kept })
+}
+
+/// The folders that links may lead into from every place; each that cannot be opened is a problem.
+fn links_of(loaded: &Loaded, problems: &mut Vec<ConfigError>) -> Symlinks {
+    const KEY: &str = "follow_symlinks";
+    let folders = &loaded.config.follow_symlinks;
+    Symlinks::open(folders).unwrap_or_else(|_| {
+        for (index, folder) in folders.iter().enumerate() {
+            let wrong = Symlinks::open(std::slice::from_ref(folder)).err();
+            problems.extend(wrong.map(|e| loaded.problem(KEY, Some(index), e)));
+        }
+        Symlinks::default()
+    })
 }
 
 /// Who may read what, and TLS.

@@ -8,7 +8,7 @@ use std::{
 
 use cdm::{Error, Result, Source};
 use clap::Args;
-use handlers::Registry;
+use handlers::{Registry, storage::Symlinks};
 use serde::Serialize;
 
 use super::{Failure, block_on, registry, stores::StoreArguments};
@@ -41,7 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.stores.load(Vec::new())?;
     let rows = block_on(async {
         let registry = registry(&config, std::slice::from_ref(&arguments.path))?;
-        let served = Served::named(&arguments.path, &registry, &config.remote)?;
+        let links = Symlinks::open(&config.follow_symlinks)?;
+        let served = Served::named(&arguments.path, &registry, &config.remote, &links)?;
         let catalog = Catalog::of(vec![served], 1, registry.clone());
         let catalog = catalog.with_datasets(&config.datasets);
         Ok(rows(&catalog, &registry).await?)

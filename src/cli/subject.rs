@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cdm::Error;
-use handlers::storage::is_store_url;
+use handlers::storage::{Symlinks, is_store_url};
 
 use super::{Failure, registry};
 use crate::{
@@ -29,9 +29,13 @@ fn configured(name: &Path, config: &Config) -> Option<DatasetName> {
 fn of_settings(config: &Config) -> Result<Catalog, Failure> {
     let mounted = config.mounts.iter().map(|mount| mount.location.clone());
     let registry = registry(config, &config.roots.iter().cloned().chain(mounted).collect::<Vec<_>>())?;
-    let named = |root: &Path| Served::named(root, &registry, &config.remote);
-    let places = config.roots.iter().map(|root| named(root));
-    let mounted = config.mounts.iter().map(|mount| Ok(named(&mount.location)?.at(mount.path.clone())));
+    let links = Symlinks::open(&config.follow_symlinks)?;
+    let named = |root: &Path, links: &Symlinks| Served::named(root, &registry, &config.remote, links);
+    let places = config.roots.iter().map(|root| named(root, &links));
+    let mounted = config
+        .mounts
+        .iter()
+        .map(|mount| Ok(named(&mount.location, &mount.links(&links)?)?.at(mount.path.clone())));
     let places = places.chain(mounted).collect::<Result<_, Error>>()?;
     Ok(Catalog::of(places, 1, registry).with_datasets(&config.datasets))
 }
@@ -42,7 +46,7 @@ fn alone(file: &Path, config: &Config) -> Result<(Catalog, DatasetName), Failure
     let url = file.to_str().filter(|text| is_store_url(text));
     let served = match url {
         Some(url) => Served::url(url, true, &config.remote)?,
-        None => Served::path(file, &registry)?,
+        None => Served::path(file, &registry, &Symlinks::open(&config.follow_symlinks)?)?,
     };
     let catalog = Catalog::of(vec![served], 1, registry);
     let Some(name) = catalog.single() else {

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use handlers::storage::Symlinks;
+
 use super::value::Value;
 use crate::catalog::DatasetName;
 
 /// The keys of a `[[root]]` table.
-const KEYS: [&str; 2] = ["path", "location"];
+const KEYS: [&str; 3] = ["path", "location", "follow_symlinks"];
 
 /// A place and the path it is served under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,18 @@ pub struct Mount {
     pub path: DatasetName,
     /// A folder, a file or the URL of an object store.
     pub location: PathBuf,
+    /// Folders that symbolic links in it may lead into; `None`: those of all places.
+    pub follow_symlinks: Option<Vec<PathBuf>>,
+}
+
+impl Mount {
+    /// Where links in it may lead, when those of all places may lead where `all` says.
+    ///
+    /// # Errors
+    /// As [`Symlinks::open`].
+    pub fn links(&self, all: &Symlinks) -> cdm::Result<Symlinks> {
+        self.follow_symlinks.as_ref().map_or_else(|| Ok(all.clone()), |folders| Symlinks::open(folders))
+    }
 }
 
 impl Value {
@@ -40,9 +54,10 @@ impl Value {
 }
 
 fn mount(entries: &[(String, Value)]) -> Result<Mount, String> {
-    let (mut path, mut location) = (None, None);
+    let (mut path, mut location, mut follow_symlinks) = (None, None, None);
     for (key, value) in entries {
-        let text = value.text().map_err(|message| format!("{key}: {message}"));
+        let of_key = |message| format!("{key}: {message}");
+        let text = value.text().map_err(of_key);
         match key.as_str() {
             "path" => {
                 let text = text?;
@@ -50,6 +65,7 @@ fn mount(entries: &[(String, Value)]) -> Result<Mount, String> {
                 path = Some(name.map_err(|e| format!("path: '{text}' cannot be in a URL: {}", e.message()))?);
             }
             "location" => location = Some(PathBuf::from(text?)),
+            "follow_symlinks" => follow_symlinks = Some(value.absolute_paths().map_err(of_key)?),
             _ => {
                 let near = KEYS.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
                 return Err(format!(
@@ -63,6 +79,7 @@ fn mount(entries: &[(String, Value)]) -> Result<Mount, String> {
     Ok(Mount {
         path: path.ok_or("path is missing: the path it is served under, such as \"model/gfs\"")?,
         location: location.ok_or("location is missing: a folder, a file or the URL of an object store")?,
+        follow_symlinks,
     })
 }
 
@@ -73,11 +90,12 @@ mod tests {
     #[test]
     fn roots_are_tables_with_a_path_and_a_location() {
         let text = "[[root]]\npath = \"/model/gfs/\"\nlocation = \"/data/gfs\"\n\
-                    [[root]]\npath = \"\"\nlocation = \"s3://b/x\"\n";
+                    [[root]]\npath = \"\"\nlocation = \"s3://b/x\"\nfollow_symlinks = [\"/mnt/x\"]\n";
         let config = parse("t.toml", text).unwrap();
         let [gfs, top] = config.mounts.as_slice() else { panic!("two roots") };
         assert_eq!((gfs.path.as_str(), gfs.location.to_str()), ("model/gfs", Some("/data/gfs")));
         assert!(top.path.is_top());
+        assert_eq!((&gfs.follow_symlinks, &top.follow_symlinks), (&None, &Some(vec!["/mnt/x".into()])));
     }
 
     #[test]
@@ -98,6 +116,11 @@ mod tests {
             "path is missing: the path it is served under, such as \"model/gfs\"",
         );
         check("[[root]]\npaht = \"a\"", 2, "paht: there is no such key (did you mean 'path'?)");
+        check(
+            "[[root]]\nfollow_symlinks = [\"x\"]",
+            2,
+            "follow_symlinks: expected absolute paths of folders such as \"/mnt/archive\", found 'x'",
+        );
         check("[[root]]\npath = 3", 2, "path: expected a string, found 3");
         check(
             "[[root]]\npath = \"a/../b\"",

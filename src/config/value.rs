@@ -136,6 +136,18 @@ impl Value {
         Ok(self.texts()?.into_iter().map(PathBuf::from).collect())
     }
 
+    /// Folders of this machine, wherever the program is started.
+    pub(super) fn absolute_paths(&self) -> Result<Vec<PathBuf>, String> {
+        let paths = self.paths()?;
+        match paths.iter().find(|path| !path.is_absolute()) {
+            None => Ok(paths),
+            Some(path) => Err(format!(
+                "expected absolute paths of folders such as \"/mnt/archive\", found '{}'",
+                path.display()
+            )),
+        }
+    }
+
     /// A path; empty for none.
     pub(super) fn path_if_set(&self) -> Result<Option<PathBuf>, String> {
         Ok(self.text_if_set()?.map(PathBuf::from))

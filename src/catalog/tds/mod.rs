@@ -14,7 +14,11 @@ mod walk;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use handlers::{Registry, ncml::document::Netcdf, storage::RemoteOptions};
+use handlers::{
+    Registry,
+    ncml::document::Netcdf,
+    storage::{RemoteOptions, Symlinks},
+};
 
 pub(crate) use self::{
     elements::Node,
@@ -106,12 +110,13 @@ impl Defined {
 }
 
 impl Content {
-    /// The places that its datasets are in, to be served. What is not there is among the problems.
-    pub fn places(&mut self, registry: &Registry, remote: &RemoteOptions) -> Vec<Served> {
+    /// The places that its datasets are in, to be served; links lead out of them where `links` says. What is not there
+    /// is among the problems.
+    pub fn places(&mut self, registry: &Registry, remote: &RemoteOptions, links: &Symlinks) -> Vec<Served> {
         let mut served = Vec::with_capacity(self.roots.len());
         let roots = self.roots.clone();
         for root in &roots {
-            let place = match Served::named(&root.location, registry, remote) {
+            let place = match Served::named(&root.location, registry, remote, links) {
                 Ok(place) => place,
                 Err(e) => {
                     self.problems.push(Problem {

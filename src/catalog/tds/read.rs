@@ -8,7 +8,7 @@ use std::{
 
 use cdm::{Error, Result};
 use handlers::{
-    storage::{EntryKind, LocalRoot, Part, Store, is_store_url},
+    storage::{EntryKind, LocalRoot, Part, Store, Symlinks, is_store_url},
     xml::{self, Element},
 };
 
@@ -19,18 +19,19 @@ use crate::catalog::DatasetName;
 const LARGEST: u64 = 16 << 20;
 const MOST_DOCUMENTS: usize = 10_000;
 
-/// The content folder `folder`: the one with `catalog.xml` in it, or the one above.
+/// The content folder `folder`: the one with `catalog.xml` in it, or the one above. Symlinks lead out of it where `links`
+/// says.
 ///
 /// # Errors
 /// `NotFound` when there is no such folder or no catalog in it. What is wrong with a catalog is among the
 /// problems, and the others are read.
-pub async fn read(folder: &Path) -> Result<Content> {
+pub async fn read(folder: &Path, links: &Symlinks) -> Result<Content> {
     let mut base = folder.to_owned();
-    let mut store = LocalRoot::open(&base)?;
+    let mut store = LocalRoot::open(&base)?.following(links.clone());
     if store.stat("catalog.xml").await.is_err() {
         base = folder.join("thredds");
         let missing = |_| Error::not_found(format!("there is no catalog.xml in {}", folder.display()));
-        store = LocalRoot::open(&base).map_err(missing)?;
+        store = LocalRoot::open(&base).map_err(missing)?.following(links.clone());
         store.stat("catalog.xml").await.map_err(missing)?;
     }
     let public = LocalRoot::open(&base.join("public")).is_ok();

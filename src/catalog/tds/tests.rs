@@ -40,12 +40,12 @@ fn site() -> tempfile::TempDir {
 }
 
 async fn read_site(dir: &Path) -> Content {
-    read(&dir.join("content")).await.unwrap()
+    read(&dir.join("content"), &Symlinks::default()).await.unwrap()
 }
 
 fn served(mut content: Content) -> (Catalog, Vec<Problem>) {
     let registry = Registry::new(Arc::new(Engine::new(EngineOptions::default())));
-    let places = content.places(&registry, &RemoteOptions::default());
+    let places = content.places(&registry, &RemoteOptions::default(), &Symlinks::default());
     let problems = content.problems.clone();
     (Catalog::of(places, 16, registry).with_content(content), problems)
 }
@@ -265,7 +265,7 @@ async fn a_broken_catalog_keeps_the_others() {
     let mut places: Vec<_> = found.problems.iter().map(|p| p.place.as_str()).collect();
     places.sort_unstable();
     assert_eq!(places, ["broken.xml:3", "catalog.xml:4", "doctype.xml:1", "threddsConfig.xml:3"]);
-    let missing = read(&dir.path().join("data")).await.unwrap_err();
+    let missing = read(&dir.path().join("data"), &Symlinks::default()).await.unwrap_err();
     assert!(missing.message().contains("catalog.xml"), "{missing}");
 }
 

@@ -184,7 +184,8 @@ pub(super) fn of_unusable(dataset: String, why: &str) -> Problem {
         variable: None,
         what: why.to_owned(),
         consequence: "it is not listed and cannot be asked for".to_owned(),
-        fix: "put the file itself there, or serve the folder that the link leads to as well".to_owned(),
+        fix: "put the file itself there; or, when it is a link, name the folder that it leads into in follow_symlinks"
+            .to_owned(),
     }
 }
 

@@ -21,7 +21,7 @@ use clap::Args;
 use handlers::{
     Registry,
     aggregation::{Note, NoteKind, Snapshot},
-    storage::{EntryKind, Store},
+    storage::{EntryKind, Store, Symlinks},
 };
 use serde::Serialize;
 
@@ -164,12 +164,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 async fn check(arguments: &Arguments, config: &Config) -> Result<Report, Failure> {
     let registry = registry(config, std::slice::from_ref(&arguments.path))?;
+    let links = Symlinks::open(&config.follow_symlinks)?;
     let catalog = if arguments.thredds {
-        let mut content = tds::read(&arguments.path).await?;
-        let places = content.places(&registry, &config.remote);
+        let mut content = tds::read(&arguments.path, &links).await?;
+        let places = content.places(&registry, &config.remote, &links);
         Catalog::of(places, 1, registry.clone()).with_content(content)
     } else {
-        let served = Served::named(&arguments.path, &registry, &config.remote)?;
+        let served = Served::named(&arguments.path, &registry, &config.remote, &links)?;
         Catalog::of(vec![served], 1, registry.clone())
     };
     let catalog = catalog.with_datasets(&config.datasets);
