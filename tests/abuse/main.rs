@@ -72,9 +72,11 @@ fn during<F: Future<Output = ()> + Send + 'static>(
     // Nobody is there any more: nothing is done for them (promise R6).
     let took =
         world.wait("answers end", Duration::from_millis(1500), |w| w.metric("thalweg_data_answers") == 0);
-    let decoded = world.metric("thalweg_chunks_decoded_total");
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(world.metric("thalweg_chunks_decoded_total"), decoded, "{what}: for whom?");
+    world.wait("decoding ends", Duration::from_secs(1), |world| {
+        let decoded = world.metric("thalweg_chunks_decoded_total");
+        std::thread::sleep(Duration::from_millis(300));
+        world.metric("thalweg_chunks_decoded_total") == decoded
+    });
     println!("{what}: nothing is done for anybody after {took:?}");
     world.assert_recovers(what);
     (world, target)

@@ -24,6 +24,8 @@ import files  # noqa: E402
 MIB = 1 << 20
 # Data on their way and decoded chunks that are kept, as the defaults have it, and some for the allocator (promise R2).
 MOST = (96 + 96 + 256) * MIB
+# What may stay besides decoded chunks: finished answers that are kept (32 MiB), and 64 MiB.
+REST = (32 + 64) * MIB
 JOINED = '<netcdf><aggregation type="joinExisting" dimName="time"><netcdf location="half0.nc"/><netcdf location="half1.nc"/></aggregation></netcdf>'
 
 
@@ -130,7 +132,14 @@ def run(seconds, server, port, folder, here, python):
     until = time.monotonic() + 25
     while time.monotonic() < until and (usage(server)[1] > before[1] + 16 or metric(port, "thalweg_data_answers") > 0):
         time.sleep(0.25)
+    # What came through the caches stays there, the rest goes (promise R2).
+    until = time.monotonic() + 15
+    while time.monotonic() < until and usage(server)[0] > before[0] + metric(port, "thalweg_chunk_cache_bytes") + REST:
+        time.sleep(0.25)
     after = usage(server)
+    kept = metric(port, "thalweg_chunk_cache_bytes")
+    if after[0] > before[0] + kept + REST:
+        wrong.append(f"{after[0] // MIB} MiB stay resident, {before[0] // MIB} before, of which {kept / MIB:.0f} are decoded chunks")
     if after[1] > before[1] + 16:
         wrong.append(f"{after[1]} files are open, {before[1]} were before")
     if max(memory) > before[0] + MOST:
