@@ -14,7 +14,9 @@ use super::{
     blosc_filters::{Filter, Scratch, filter},
     blosclz,
     bytes_in::{Cursor, claimed_len, index, wrong_len},
-    deflate, filled, lz4, zstd,
+    deflate, filled, lz4,
+    shuffle::unshuffle,
+    zstd,
 };
 
 /// One Blosc chunk.
@@ -219,6 +221,13 @@ impl<'a> Chunk<'a> {
                 let stored = self.bytes.get(index(i32::from_le_bytes(*at))?..);
                 let stored =
                     Cursor(stored.ok_or_else(|| Error::corrupt("a block starts outside its chunk"))?);
+                // The usual one takes what is decompressed from where it is to where it belongs.
+                if let [Filter::Shuffle(size @ 2..)] = *self.filters {
+                    let shuffled = scratch.of(out.len())?;
+                    self.decode_streams(stored, shuffled)?;
+                    unshuffle(size, shuffled, out);
+                    return Ok(());
+                }
                 self.decode_streams(stored, out)?;
                 for filter in self.filters.iter().rev() {
                     filter.undo(self.typesize, first, out, scratch)?;

@@ -5,7 +5,8 @@
 
 use cdm::{Error, Result};
 
-use super::{bitshuffle::unshuffle_bits, bytes_in::zeroed, shuffle::unshuffle};
+use super::{bitshuffle::unshuffle_bits, shuffle::unshuffle};
+use crate::buffers::Buffer;
 
 /// One filter of a pipeline.
 #[derive(Debug, Clone, Copy)]
@@ -19,18 +20,23 @@ pub(super) enum Filter {
     Delta,
 }
 
-/// Buffers that blocks share.
+/// Memory that blocks share.
 #[derive(Debug, Default)]
-pub(super) struct Scratch(Vec<u8>);
+pub(super) struct Scratch(Option<Buffer>);
 
 impl Scratch {
-    fn copy_of(&mut self, bytes: &[u8]) -> Result<&[u8]> {
-        if self.0.capacity() < bytes.len() {
-            self.0 = zeroed(bytes.len())?;
+    /// `len` bytes that hold anything.
+    pub(super) fn of(&mut self, len: usize) -> Result<&mut [u8]> {
+        if self.0.as_ref().is_none_or(|buffer| buffer.len() < len) {
+            self.0 = Some(Buffer::new(len)?);
         }
-        self.0.clear();
-        self.0.extend_from_slice(bytes);
-        Ok(&self.0)
+        self.0.as_mut().and_then(|buffer| buffer.get_mut(..len)).ok_or_else(|| Error::internal("no buffer"))
+    }
+
+    fn copy_of(&mut self, bytes: &[u8]) -> Result<&[u8]> {
+        let copy = self.of(bytes.len())?;
+        copy.copy_from_slice(bytes);
+        Ok(copy)
     }
 }
 
