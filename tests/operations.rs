@@ -86,6 +86,90 @@ fn each_request_has_one_line_that_says_all_of_it() {
 }
 
 #[test]
+fn clients_of_a_trusted_proxy_are_themselves() {
+    let dir = folder();
+    fs::write(dir.path().join("big.nc"), vec![7_u8; 50_000_000]).unwrap();
+    let settings = dir.path().join("thalweg.toml");
+    let hash = std::process::Command::new("sh")
+        .args(["-c", &format!("printf 'a-long-random-token' | {} hash-token", env!("CARGO_BIN_EXE_thalweg"))])
+        .output()
+        .unwrap();
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    let text = format!(
+        "trusted_proxies = [\"127.0.0.1\"]\n[limits]\ndata_responses = 4\nqueue_timeout = \"200 ms\"\n\
+         connections_per_address = 2\n[[token]]\nname = \"ann\"\nsha256 = \"{}\"\n",
+        hash.trim()
+    );
+    fs::write(&settings, &text).unwrap();
+    let start = || {
+        let flags = ["--log-format", "json", "--config", settings.to_str().unwrap()];
+        Server::start(dir.path(), &flags, &[])
+    };
+    let mut server = start();
+    let target = "/opendap/sub/a.nc.dmr";
+    let signed = "Authorization: Bearer a-long-random-token\r\n";
+    for (id, headers, client, peer, user) in [
+        ("p-1", "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\n", "192.0.2.7", Some("127.0.0.1"), None),
+        ("p-2", signed, "127.0.0.1", None, Some("ann")),
+        (
+            "p-3",
+            &format!("X-Forwarded-For: 2001:db8::7\r\n{signed}"),
+            "2001:db8::7",
+            Some("127.0.0.1"),
+            Some("ann"),
+        ),
+        ("p-4", "", "127.0.0.1", None, None),
+    ] {
+        let answer = server.ask("GET", target, &format!("X-Request-Id: {id}\r\n{headers}"));
+        assert_eq!(answer.status, 200, "{id} {}", answer.head);
+        let said = line(&server, id);
+        assert_eq!(
+            (said["client"].as_str(), said["peer"].as_str(), said["user"].as_str()),
+            (Some(client), peer, user)
+        );
+    }
+    assert!(!server.log().contains("a-long-random-token"));
+    // One client has half of the places; those of the others by way of the same proxy are theirs.
+    let begin = |client: &str| {
+        let mut stream = server.connect();
+        let head = format!("GET /files/big.nc HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {client}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        (stream, String::from_utf8_lossy(&head[9..]).into_owned())
+    };
+    let held = [begin("192.0.2.7"), begin("192.0.2.7")];
+    assert!(held.iter().all(|(_, status)| status == "200"));
+    assert_eq!(begin("192.0.2.7").1, "503");
+    let (mut other, status) = begin("192.0.2.8");
+    assert_eq!(status, "200");
+    let rest = read_to(&mut other, 50_000_000);
+    assert!(rest.ends_with(&[7; 1000]), "{} bytes of a stream that is somebody's", rest.len());
+    drop(held);
+    server.assert_sound();
+    drop(server);
+    // Nobody else is believed.
+    fs::write(&settings, text.replace("127.0.0.1", "127.9.9.9")).unwrap();
+    let server = start();
+    server.ask("GET", target, "X-Request-Id: q-1\r\nX-Forwarded-For: 192.0.2.7\r\n");
+    let said = line(&server, "q-1");
+    assert_eq!((said["client"].as_str(), said.get("peer")), (Some("127.0.0.1"), None));
+}
+
+/// At least so many bytes.
+fn read_to(stream: &mut TcpStream, len: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut part = vec![0; 1 << 16];
+    while all.len() < len {
+        match stream.read(&mut part).unwrap() {
+            0 => break,
+            n => all.extend_from_slice(&part[..n]),
+        }
+    }
+    all
+}
+
+#[test]
 fn who_is_refused_has_a_line_for_the_audit() {
     let dir = folder();
     let settings = dir.path().join("thalweg.toml");

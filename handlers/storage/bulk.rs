@@ -39,6 +39,11 @@ impl Party {
     pub async fn run<T>(self, work: impl Future<Output = T>) -> T {
         PARTY.scope(self, work).await
     }
+
+    /// Runs a step of some work on its behalf.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        PARTY.sync_scope(self.clone(), work)
+    }
 }
 
 /// A turn until it is dropped.

@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::server::conn::http1;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -14,10 +15,12 @@ use tokio_rustls::server::TlsStream;
 use super::{
     Phase, Shared, Stop,
     addresses::{Addresses, Share},
+    behalf::on_behalf,
     handle::{Connection, Port, handle},
     idle::IdleTimer,
     layers::traced,
     mender::{Framing, Mender},
+    origin::client,
     stall::{Flushes, WriteTimeout},
     turns::InTurn,
 };
@@ -96,8 +99,10 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
             let shared = Arc::clone(shared);
             let phase = shared.phase.subscribe();
             let share = place.share.clone();
+            // A proxy's requests are those of its clients.
+            let clients = share.is_none().then(|| Arc::clone(&addresses));
             let serving = async move {
-                welcome(stream, (peer, port), shared, phase).await;
+                welcome(stream, (peer, port, clients), shared, phase).await;
                 drop((permit, place));
             };
             match share {
@@ -116,7 +121,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, port: Port) {
 /// but its client, for as long as for the head of a request.
 async fn welcome(
     stream: TcpStream,
-    (peer, port): (SocketAddr, Port),
+    (peer, port, clients): (SocketAddr, Port, Option<Arc<Addresses>>),
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
 ) {
@@ -124,7 +129,7 @@ async fn welcome(
     let live = shared.live.load_full();
     let Some(tls) = live.tls.as_ref().filter(|_| port == Port::All) else {
         drop(live);
-        return serve((stream, forget_unsent), (peer, port, false), shared, phase).await;
+        return serve((stream, forget_unsent), (peer, port, false), clients, (shared, phase)).await;
     };
     let encrypted = tls.accept(stream, live.config.limits.header_timeout).await;
     drop(live);
@@ -132,7 +137,7 @@ async fn welcome(
         // Boxed: what is not used does not make every connection large.
         Ok(stream) => {
             let forget = |stream: &TlsStream<TcpStream>| forget_unsent(stream.get_ref().0);
-            Box::pin(serve((stream, forget), (peer, port, true), shared, phase)).await;
+            Box::pin(serve((stream, forget), (peer, port, true), clients, (shared, phase))).await;
         }
         Err(e) => tracing::debug!(client = %peer.ip(), error = %e, "a TLS handshake failed"),
     }
@@ -141,8 +146,8 @@ async fn welcome(
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     (stream, forget): (S, fn(&S)),
     (peer, port, is_secure): (SocketAddr, Port, bool),
-    shared: Arc<Shared>,
-    mut phase: watch::Receiver<Phase>,
+    clients: Option<Arc<Addresses>>,
+    (shared, mut phase): (Arc<Shared>, watch::Receiver<Phase>),
 ) {
     // Times hold for a connection from its beginning.
     let live = shared.live.load_full();
@@ -154,13 +159,22 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let idle_timeout = limits.idle_timeout;
     drop(live);
     let connection = Connection { peer, port, framing, flushes, is_secure };
-    let service = tower::service_fn(move |request| {
+    let service = tower::service_fn(move |request: Request<Incoming>| {
         let (shared, connection) = (Arc::clone(&shared), connection.clone());
+        let (client, place) = match &clients {
+            None => (peer.ip(), None),
+            Some(clients) => {
+                let live = shared.live.load();
+                let client = client(&live.config, request.headers(), peer.ip());
+                (client, clients.visit(&live.config, client))
+            }
+        };
         async move {
             let log = (Arc::clone(&shared.metrics), shared.access.get().copied());
             let answer =
                 |request, id: Arc<str>| async move { handle(&shared, &connection, request, &id).await };
-            Ok::<_, Infallible>(traced(peer.ip(), log, request, answer).await)
+            let answered = traced((client, peer.ip()), log, request, answer);
+            Ok::<_, Infallible>(on_behalf(place, answered).await)
         }
     });
     let serving = http1::Builder::new()

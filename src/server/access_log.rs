@@ -29,6 +29,10 @@ pub(super) struct Fields<'a> {
     pub(super) request: &'a dyn std::fmt::Display,
     pub(super) id: &'a str,
     pub(super) client: IpAddr,
+    /// The proxy that passed it on.
+    pub(super) peer: Option<IpAddr>,
+    /// Who has signed in, by name.
+    pub(super) user: Option<&'a str>,
     pub(super) route: &'static str,
     /// What of the path names the dataset.
     pub(super) dataset: Option<&'a str>,
@@ -83,7 +87,7 @@ fn put(line: &mut Vec<u8>, format: LogFormat, fields: &Fields<'_>, time: &[u8]) 
     let _ = write!(line, "{}", fields.request);
     let written = line.get(begin..).unwrap_or_default();
     // The dataset is a part of the request.
-    let is_plain = written.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'));
+    let is_plain = is_plain(written) && fields.user.is_none_or(|user| is_plain(user.as_bytes()));
     if is_json {
         line.push(b'"');
     }
@@ -92,6 +96,11 @@ fn put(line: &mut Vec<u8>, format: LogFormat, fields: &Fields<'_>, time: &[u8]) 
     put_bare(line, is_json, |line| line.extend_from_slice(fields.id.as_bytes()));
     put_name(line, is_json, "client");
     put_bare(line, is_json, |line| put_address(line, fields.client));
+    if let Some(peer) = fields.peer {
+        put_name(line, is_json, "peer");
+        put_bare(line, is_json, |line| put_address(line, peer));
+    }
+    put_text(line, is_json, "user", fields.user);
     put_text(line, is_json, "route", Some(fields.route));
     put_text(line, is_json, "dataset", fields.dataset);
     let numbers = [
@@ -109,6 +118,11 @@ fn put(line: &mut Vec<u8>, format: LogFormat, fields: &Fields<'_>, time: &[u8]) 
     put_text(line, is_json, "reason", fields.reason);
     line.extend_from_slice(end.as_bytes());
     is_plain
+}
+
+/// Whether a text needs no escapes.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'))
 }
 
 fn put_name(line: &mut Vec<u8>, is_json: bool, name: &str) {

@@ -28,10 +28,12 @@ impl Default for Addresses {
 #[derive(Debug)]
 struct Known {
     connections: usize,
+    /// Requests that proxies pass on.
+    requests: usize,
     share: Share,
 }
 
-/// What the connections of one address have together.
+/// What the connections of one address, and its requests by way of a proxy, have together.
 #[derive(Debug, Clone)]
 pub(super) struct Share {
     /// At running.
@@ -40,11 +42,12 @@ pub(super) struct Share {
     pub(super) party: Party,
 }
 
-/// One connection of an address, until it is dropped.
+/// One connection of an address, or one of its requests, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     all: Arc<Addresses>,
     address: IpAddr,
+    is_connection: bool,
     /// `None`: a proxy's, whose clients are many.
     pub(super) share: Option<Share>,
 }
@@ -55,23 +58,46 @@ impl Addresses {
     pub(super) fn admit(self: &Arc<Self>, config: &Config, address: IpAddr) -> Option<Place> {
         let all = Arc::clone(self);
         if is_trusted(&config.trusted_proxies, address) {
-            return Some(Place { all, address, share: None });
+            return Some(Place { all, address, is_connection: true, share: None });
         }
+        let most = config.limits.connections_per_address;
+        self.come(address, true, |known| known.connections < most)
+    }
+
+    /// A place for a request of `client` that a proxy passes on; `None` when it is a proxy's own, or does not say whose.
+    /// A proxy's connections are not their clients', so that these are not counted by them.
+    pub(super) fn visit(self: &Arc<Self>, config: &Config, client: IpAddr) -> Option<Place> {
+        if is_trusted(&config.trusted_proxies, client) { None } else { self.come(client, false, |_| true) }
+    }
+
+    /// One more of `address`, if it may.
+    fn come(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_connection: bool,
+        may: impl FnOnce(&Known) -> bool,
+    ) -> Option<Place> {
         let address = network_of(address);
         let mut all_known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all_known.entry(address).or_insert_with(|| {
             let turns = Arc::new(Turns::new(Arc::clone(&self.crowd)));
-            Known { connections: 0, share: Share { turns, party: Party::default() } }
+            Known { connections: 0, requests: 0, share: Share { turns, party: Party::default() } }
         });
-        if known.connections >= config.limits.connections_per_address {
+        if !may(known) {
             return None;
         }
-        known.connections += 1;
+        *known.count(is_connection) += 1;
         let share = Some(known.share.clone());
         if all_known.len() > 1 {
             self.crowd.is_there();
         }
-        Some(Place { all, address, share })
+        Some(Place { all: Arc::clone(self), address, is_connection, share })
+    }
+}
+
+impl Known {
+    fn count(&mut self, is_connection: bool) -> &mut usize {
+        if is_connection { &mut self.connections } else { &mut self.requests }
     }
 }
 
@@ -82,8 +108,8 @@ impl Drop for Place {
         }
         let mut known = self.all.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(one) = known.get_mut(&self.address) {
-            one.connections -= 1;
-            if one.connections == 0 {
+            *one.count(self.is_connection) -= 1;
+            if one.connections == 0 && one.requests == 0 {
                 known.remove(&self.address);
             }
         }
@@ -125,5 +151,27 @@ mod tests {
         assert!(all.admit(&config, address("2001:db8::3")).is_some());
         drop(second);
         assert!(all.known.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn requests_by_way_of_a_proxy_are_their_clients() {
+        let mut config = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
+        config.limits.connections_per_address = 1;
+        let all = Arc::new(Addresses::default());
+        // Any number of connections, which are nobody's.
+        let proxy: Vec<_> = (0..3).map(|_| all.admit(&config, address("10.0.0.1")).unwrap()).collect();
+        assert!(proxy.iter().all(|place| place.share.is_none()));
+        let visits = ["192.0.2.1", "192.0.2.1", "192.0.2.2"].map(|a| all.visit(&config, address(a)).unwrap());
+        let direct = all.admit(&config, address("192.0.2.1")).expect("requests are no connections");
+        assert!(all.admit(&config, address("192.0.2.1")).is_none());
+        let turns = |place: &Place| Arc::as_ptr(&place.share.as_ref().unwrap().turns);
+        assert_eq!(turns(&visits[0]), turns(&visits[1]));
+        assert_eq!(turns(&visits[0]), turns(&direct));
+        assert_ne!(turns(&visits[0]), turns(&visits[2]));
+        drop(direct);
+        assert_eq!(all.known.lock().unwrap().len(), 2);
+        drop(visits);
+        assert!(all.known.lock().unwrap().is_empty());
+        drop(proxy);
     }
 }

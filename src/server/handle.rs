@@ -25,7 +25,7 @@ use super::{
     error,
     error::Audience,
     files,
-    layers::chain,
+    layers::{SignedIn, chain},
     live::Live,
     mender::Framing,
     metrics::Now,
@@ -35,7 +35,7 @@ use super::{
     stall::Flushes,
 };
 use crate::{
-    access::Caller,
+    access::{Caller, User},
     catalog::{DatasetName, View},
     protocols::{self, Largest, Reply, dap2, dap4, ncml, pages, zarr},
 };
@@ -88,6 +88,8 @@ struct Call<'a> {
     data: View<'a>,
     /// Who asks has not said who they are, and might.
     may_sign_in: bool,
+    /// Who they said they are.
+    user: Option<Arc<User>>,
 }
 
 /// Answers `request`. Errors are answers too.
@@ -116,6 +118,7 @@ pub(super) async fn handle(
         link,
         data: live.seen_by(Caller::Anyone),
         may_sign_in: false,
+        user: None,
     };
     let mut close = connection.framing.has_body();
     let mut response = match refuse(&mut call, connection, body, &parts.uri).await {
@@ -136,6 +139,9 @@ pub(super) async fn handle(
     }
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
+    }
+    if let Some(user) = call.user.take() {
+        response.extensions_mut().insert(SignedIn(user));
     }
     if close {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

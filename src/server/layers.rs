@@ -27,6 +27,7 @@ use super::{
     redact,
     respond::Body,
 };
+use crate::access::User;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,10 +54,14 @@ fn id_of(headers: &HeaderMap) -> Arc<str> {
     format!("{:x}-{count:x}", now.as_micros()).into()
 }
 
-/// Answers a request of `client` by what `answer` makes of it and its id. One log line is written when the answer
+/// Who has signed in, as the answer carries it to the log.
+#[derive(Debug, Clone)]
+pub(super) struct SignedIn(pub(super) Arc<User>);
+
+/// Answers a request of `client`, who is at `peer`, by what `answer` makes of it and its id. One log line is written when the answer
 /// has ended, which is counted too. A panic is a 500; the process and other requests go on (promise R1).
 pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
-    client: IpAddr,
+    (client, peer): (IpAddr, IpAddr),
     (metrics, access): (Arc<Metrics>, Option<AccessLog>),
     request: Request<B>,
     answer: impl FnOnce(Request<B>, Arc<str>) -> F,
@@ -67,6 +72,8 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
         metrics,
         access,
         client,
+        peer: (peer != client).then_some(peer),
+        user: None,
         method: request.method().clone(),
         uri: request.uri().clone(),
         begin: Instant::now(),
@@ -88,6 +95,7 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
     let head = line.begin.elapsed();
     line.head = Some(head);
     line.status = Some(response.status());
+    line.user = response.extensions_mut().remove::<SignedIn>().map(|SignedIn(user)| user);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -125,6 +133,10 @@ struct Line {
     metrics: Arc<Metrics>,
     access: Option<AccessLog>,
     client: IpAddr,
+    /// The proxy that passed it on.
+    peer: Option<IpAddr>,
+    /// Who has signed in.
+    user: Option<Arc<User>>,
     method: Method,
     uri: Uri,
     begin: Instant,
@@ -163,6 +175,8 @@ impl Drop for Line {
             request: &Described { method: &self.method, uri: &self.uri },
             id: &self.id,
             client: self.client,
+            peer: self.peer,
+            user: self.user.as_ref().map(|user| user.name.as_str()),
             route: label.name(),
             dataset,
             status: self.status.map(|s| s.as_u16()),
@@ -191,6 +205,8 @@ impl Line {
             target: "thalweg::audit",
             id = %self.id,
             client = %self.client,
+            peer = self.peer.map(tracing::field::display),
+            user = self.user.as_ref().map(|user| user.name.as_str()),
             status = self.status.map(|s| s.as_u16()),
             denied,
             "{}",
@@ -205,6 +221,8 @@ pub(super) fn trace(fields: &Fields<'_>) {
         target: "thalweg::access",
         id = %fields.id,
         client = %fields.client,
+        peer = fields.peer.map(tracing::field::display),
+        user = fields.user,
         route = fields.route,
         dataset = fields.dataset,
         status = fields.status,
@@ -329,7 +347,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let client = IpAddr::from([127, 0, 0, 1]);
         let request = Request::builder().header("x-request-id", "abc-1").body(()).unwrap();
-        let response = traced(client, (Arc::clone(&metrics), None), request, panicking).await;
+        let response = traced((client, client), (Arc::clone(&metrics), None), request, panicking).await;
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["x-request-id"], "abc-1");
         let text = response.into_body().collect().await.unwrap().to_bytes();

@@ -7,6 +7,7 @@ mod accept;
 mod access_log;
 mod addresses;
 mod answers;
+mod behalf;
 mod compress;
 mod conditions;
 mod control;

@@ -3,7 +3,7 @@
 //!
 //! The runtime runs what is ready in the order in which it became so. Two hundred busy connections of one client
 //! would have everybody else's wait behind two hundred steps, again at each of their own steps. Here a connection
-//! that becomes ready while as many of its address are, waits in a line of its address; what waits for the network,
+//! (or, of a proxy's connection, a client's request) that becomes ready while as many of its address are, waits in a line of its address; what waits for the network,
 //! for storage or for memory waits in no line and has no turn. An address alone may have as many turns as there are
 //! processors and loses nothing; where there are others, one processor is left to them.
 
@@ -78,6 +78,16 @@ impl Turns {
 
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn that is free now, of something that does not run.
+    #[cfg(test)]
+    pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
+        let seat = Seat::new(Arc::clone(self));
+        let mut line = self.lock();
+        let has_turn = self.is_free(&line) && seat.place.ask(&mut line);
+        drop(line);
+        has_turn.then_some(seat)
     }
 
     fn is_free(&self, line: &Line) -> bool {
@@ -165,18 +175,66 @@ impl Wake for Place {
     }
 }
 
-/// A future that is run only when it is its turn.
+/// Something that is run only when it is its turn.
 #[derive(Debug)]
-pub(super) struct InTurn<F> {
-    inner: Pin<Box<F>>,
+pub(super) struct Seat {
     place: Arc<Place>,
     waker: Waker,
 }
 
+impl Seat {
+    pub(super) fn new(turns: Arc<Turns>) -> Self {
+        let place = Arc::new(Place { turns, state: Mutex::new(State::Idle), task: AtomicWaker::new() });
+        Self { waker: Waker::from(Arc::clone(&place)), place }
+    }
+
+    /// What one step of `work` comes to; pending until it has its turn.
+    pub(super) fn poll<T>(
+        &self,
+        context: &mut Context<'_>,
+        work: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.place.task.register(context.waker());
+        {
+            let mut line = self.place.turns.lock();
+            let state = *self.place.state();
+            let has_turn = match state {
+                State::Called => true,
+                State::Idle => self.place.ask(&mut line),
+                // Run without having been called, as the runtime may.
+                State::Waiting | State::Running | State::RunningAndReady | State::Gone => false,
+            };
+            if !has_turn {
+                return Poll::Pending;
+            }
+            *self.place.state() = State::Running;
+        }
+        let polled = work(&mut Context::from_waker(&self.waker));
+        let mut line = self.place.turns.lock();
+        let is_ready_again = *self.place.state() == State::RunningAndReady;
+        *self.place.state() = State::Idle;
+        // The others first, then itself.
+        let next = self.place.give_back(&mut line);
+        let again = is_ready_again && polled.is_pending() && self.place.ask(&mut line);
+        drop(line);
+        next.iter().flatten().for_each(|next| next.task.wake());
+        if again {
+            self.place.task.wake();
+        }
+        polled
+    }
+}
+
+/// A future that is run only when it is its turn.
+#[derive(Debug)]
+pub(super) struct InTurn<F> {
+    inner: Pin<Box<F>>,
+    seat: Seat,
+}
+
 impl<F: Future> InTurn<F> {
     pub(super) fn new(turns: Arc<Turns>, inner: F) -> Self {
-        let place = Arc::new(Place { turns, state: Mutex::new(State::Idle), task: AtomicWaker::new() });
-        Self { inner: Box::pin(inner), waker: Waker::from(Arc::clone(&place)), place }
+        Self { inner: Box::pin(inner), seat: Seat::new(turns) }
     }
 }
 
@@ -184,39 +242,12 @@ impl<F: Future> Future for InTurn<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        this.place.task.register(context.waker());
-        {
-            let mut line = this.place.turns.lock();
-            let state = *this.place.state();
-            let has_turn = match state {
-                State::Called => true,
-                State::Idle => this.place.ask(&mut line),
-                // Run without having been called, as the runtime may.
-                State::Waiting | State::Running | State::RunningAndReady | State::Gone => false,
-            };
-            if !has_turn {
-                return Poll::Pending;
-            }
-            *this.place.state() = State::Running;
-        }
-        let polled = this.inner.as_mut().poll(&mut Context::from_waker(&this.waker));
-        let mut line = this.place.turns.lock();
-        let is_ready_again = *this.place.state() == State::RunningAndReady;
-        *this.place.state() = if polled.is_ready() { State::Gone } else { State::Idle };
-        // The others first, then itself.
-        let next = this.place.give_back(&mut line);
-        let again = is_ready_again && polled.is_pending() && this.place.ask(&mut line);
-        drop(line);
-        next.iter().flatten().for_each(|next| next.task.wake());
-        if again {
-            this.place.task.wake();
-        }
-        polled
+        let Self { inner, seat } = &mut *self;
+        seat.poll(context, |context| inner.as_mut().poll(context))
     }
 }
 
-impl<F> Drop for InTurn<F> {
+impl Drop for Seat {
     fn drop(&mut self) {
         let mut line = self.place.turns.lock();
         let state = std::mem::replace(&mut *self.place.state(), State::Gone);
@@ -324,7 +355,7 @@ mod tests {
         assert!(first.as_mut().poll(&mut context).is_pending());
         // Nothing is done for it now: the turn is free.
         assert_eq!(taken(&turns), (0, 0));
-        first.place.wake_by_ref();
+        first.seat.place.wake_by_ref();
         assert_eq!(taken(&turns), (1, 0));
         assert!(second.as_mut().poll(&mut context).is_pending());
         assert_eq!(taken(&turns), (1, 1));
@@ -344,7 +375,7 @@ mod tests {
             assert!(one.as_mut().poll(&mut context).is_pending());
         }
         for one in &all {
-            one.place.wake_by_ref();
+            one.seat.place.wake_by_ref();
         }
         assert_eq!(taken(&turns), (3, 2));
         turns.crowd.is_there();

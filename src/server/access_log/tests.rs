@@ -49,6 +49,8 @@ fn plain(request: &dyn std::fmt::Display) -> Fields<'_> {
         request,
         id: "6-0",
         client: [127, 0, 0, 1].into(),
+        peer: None,
+        user: None,
         route: "dap4_data",
         dataset: Some("a.nc"),
         status: Some(200),
@@ -69,8 +71,9 @@ fn lines_are_as_tracing_writes_them() {
         client: "2001:db8::1".parse().unwrap(),
         ..plain(&"HEAD /%C3%A9")
     };
+    let known = Fields { peer: Some([10, 0, 0, 1].into()), user: Some("ann of x"), ..plain(&"GET /") };
     for format in [LogFormat::Text, LogFormat::Json] {
-        for fields in [&plain(&"GET /a.nc.dds?x[0:1]&y<2"), &cut] {
+        for fields in [&plain(&"GET /a.nc.dds?x[0:1]&y<2"), &cut, &known] {
             let (expected, time) = traced(format, fields);
             let mut line = Vec::new();
             assert!(put(&mut line, format, fields, time.as_bytes()));
@@ -78,6 +81,10 @@ fn lines_are_as_tracing_writes_them() {
         }
         for request in ["GET /a\"b", "GET /a\\b", "GET /\u{e9}", "GET /\u{7f}"] {
             assert!(!put(&mut Vec::new(), format, &plain(&request), b""), "{request} may need escapes");
+        }
+        for user in ["a\"b", "a\\b", "\u{e9}", "a\nb"] {
+            let fields = Fields { user: Some(user), ..plain(&"GET /") };
+            assert!(!put(&mut Vec::new(), format, &fields, b""), "{user} may need escapes");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who asks, and what is said to those who may not.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -56,6 +56,9 @@ impl Call<'_> {
             Ok(Caller::Anyone) => self.may_sign_in = self.live.access.asks(),
             Ok(caller) => {
                 self.warn_of_plain(connection);
+                if let Caller::Known(user) = &caller {
+                    self.user = Some(Arc::clone(user));
+                }
                 self.data = self.live.seen_by(caller);
             }
             Err(Refusal::Unknown) => {
