@@ -15,7 +15,7 @@ use cdm::Result;
 use crate::chunked::codecs::bytes_in::zeroed;
 
 /// Smaller ones come from the allocator, which has them at hand.
-const SMALLEST: usize = 64 << 10;
+const SMALLEST: usize = 32 << 10;
 
 /// Larger ones are rare, and go back to the system.
 const LARGEST: usize = 4 << 20;
