@@ -328,7 +328,7 @@ async fn marked(
 ) -> Result<Option<Arc<str>>> {
     for mark in registry.folder_marks() {
         let first = mark.split('/').next().unwrap_or(mark);
-        let Some((_, version)) = entries.iter().find(|(entry, _)| entry.name == first) else { continue };
+        let Some((_, version)) = entries.iter().find(|(entry, _)| *entry.name == *first) else { continue };
         match version {
             Some(version) if first == mark => return Ok(Some(Arc::clone(version))),
             _ => {}

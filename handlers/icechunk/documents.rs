@@ -69,12 +69,12 @@ impl Store for Documents {
         let found = self.inside(folder).and_then(|path| Some((path, nodes.get(path)?)));
         let (path, node) = found.ok_or_else(|| Error::not_found("there is no such group"))?;
         let kind = EntryKind::File { size: node.document.len() as u64, modified: self.snapshot.committed };
-        let mut entries = vec![Entry { name: DOCUMENT.to_owned(), kind }];
+        let mut entries = vec![Entry { name: DOCUMENT.into(), kind }];
         let below = if path.is_empty() { String::new() } else { format!("{path}/") };
         let found = nodes.range(below.clone()..).take_while(|(child, _)| child.starts_with(&below));
         let names = found.filter_map(|(child, _)| child.strip_prefix(&below));
         for name in names.filter(|name| !name.is_empty() && !name.contains('/')) {
-            entries.push(Entry { name: name.to_owned(), kind: EntryKind::Directory });
+            entries.push(Entry { name: name.into(), kind: EntryKind::Directory });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

@@ -150,7 +150,7 @@ pub(crate) fn list<T>(
             (rest, EntryKind::File { size: size(value), modified: None })
         };
         if !name.is_empty() {
-            entries.push(Entry { name: name.to_owned(), kind });
+            entries.push(Entry { name: name.into(), kind });
         }
     }
     if entries.is_empty() && !folder.is_empty() {
@@ -197,7 +197,7 @@ mod tests {
         let keys = [".zgroup", "a/.zarray", "a/0", "a/1", "a-b", "a0", "b/c/d", "a/x/y"];
         let keys: BTreeMap<Box<str>, u64> = keys.iter().map(|k| ((*k).into(), 1)).collect();
         let names = |folder: &str| -> Vec<String> {
-            list(&keys, folder, |_| 1).unwrap().into_iter().map(|e| e.name).collect()
+            list(&keys, folder, |_| 1).unwrap().into_iter().map(|e| e.name.to_string()).collect()
         };
         assert_eq!(names(""), [".zgroup", "a", "a-b", "a0", "b"]);
         assert_eq!(names("a"), [".zarray", "0", "1", "x"]);

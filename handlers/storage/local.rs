@@ -52,7 +52,7 @@ pub struct LocalRoot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its name, without directory.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it is.
     pub kind: EntryKind,
 }
@@ -136,7 +136,7 @@ impl LocalRoot {
     pub async fn list(&self, path: &str) -> Result<Vec<Entry>> {
         self.blocking(path, |root, path| {
             let mut entries = root.entries(path, |entry, _| entry)?;
-            entries.sort_by(|a: &Entry, b| a.name.cmp(&b.name));
+            entries.sort_unstable_by(|a: &Entry, b| a.name.cmp(&b.name));
             Ok(entries)
         })
         .await
@@ -186,30 +186,26 @@ impl LocalRoot {
     }
 
     /// The files and directories in `path`, each as `keep` makes it of its entry.
-    fn entries<T>(&self, path: &str, keep: impl Fn(Entry, &cap_std::fs::Metadata) -> T) -> Result<Vec<T>> {
+    fn entries<T>(&self, path: &str, keep: impl Fn(Entry, &Stamp) -> T) -> Result<Vec<T>> {
         let mut entries = Vec::new();
-        let inside = self.folder(path)?;
-        for entry in inside.entries().map_err(access_error)? {
-            let entry = entry.map_err(read_error)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let meta = match entry.metadata() {
-                Ok(meta) if meta.is_symlink() => self.behind(path, OsStr::new(&name)),
-                other => other,
-            };
-            // It may be gone by now, or be a link that leads nowhere: not an entry.
-            let Ok(meta) = meta else { continue };
-            let kind = if meta.is_dir() {
-                EntryKind::Directory
-            } else if meta.is_file() {
-                EntryKind::File {
-                    size: meta.len(),
-                    modified: meta.modified().ok().map(cap_std::time::SystemTime::into_std),
-                }
+        let read = directory::read(&self.folder(path)?, |name, found| {
+            let found = if found.is_link() {
+                // One that leads nowhere is no entry.
+                let Ok(meta) = self.behind(path, OsStr::new(name)) else { return };
+                meta.into()
             } else {
-                continue;
+                found
             };
-            entries.push(keep(Entry { name, kind }, &meta));
-        }
+            let kind = if found.is_folder() {
+                EntryKind::Directory
+            } else if found.is_file() {
+                EntryKind::File { size: found.stamp.size, modified: found.stamp.time() }
+            } else {
+                return;
+            };
+            entries.push(keep(Entry { name: name.into(), kind }, &found.stamp));
+        });
+        read.map_err(read_error)?;
         Ok(entries)
     }
 
@@ -303,11 +299,12 @@ impl Store for LocalRoot {
 
     async fn survey(&self, folder: &str) -> Result<Vec<(Entry, Option<Arc<str>>)>> {
         self.blocking(folder, |root, folder| {
-            let mut found = root.entries(folder, |entry, meta| {
-                let identity = meta.is_file().then(|| Stamp::of_entry(meta).version().identity);
+            let mut found = root.entries(folder, |entry, stamp| {
+                let is_file = matches!(entry.kind, EntryKind::File { .. });
+                let identity = is_file.then(|| stamp.version().identity);
                 (entry, identity)
             })?;
-            found.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+            found.sort_unstable_by(|a, b| a.0.name.cmp(&b.0.name));
             Ok(found)
         })
         .await
@@ -408,12 +405,23 @@ impl Stamp {
     fn version(&self) -> Version {
         let (m, mn) = self.modified;
         let (c, cn) = self.changed;
-        let modified = u64::try_from(m).ok().zip(u32::try_from(mn).ok());
         Version {
             identity: format!("{:x}-{:x}-{:x}-{m:x}.{mn:x}-{c:x}.{cn:x}", self.device, self.inode, self.size)
                 .into(),
-            modified: modified.map(|(s, n)| SystemTime::UNIX_EPOCH + Duration::new(s, n)),
+            // What was before 1970 no HTTP date can say.
+            modified: self.time().filter(|time| *time >= SystemTime::UNIX_EPOCH),
         }
+    }
+
+    /// When it was last written.
+    fn time(&self) -> Option<SystemTime> {
+        let (seconds, nanoseconds) = self.modified;
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let second = match seconds {
+            0.. => SystemTime::UNIX_EPOCH.checked_add(whole),
+            _ => SystemTime::UNIX_EPOCH.checked_sub(whole),
+        };
+        second?.checked_add(Duration::from_nanos(u64::try_from(nanoseconds).ok()?))
     }
 
     /// Whether an open file that was `self` and is `now` still holds the same bytes. A file replaced by
@@ -539,5 +547,6 @@ fn overloaded(e: io::Error) -> Error {
     Error::new(ErrorKind::Overloaded, "the server is out of file descriptors").with_source(e)
 }
 
+mod directory;
 #[cfg(test)]
 mod tests;

@@ -290,11 +290,11 @@ impl Store for ZipStore {
             match rest.split_once('/') {
                 None => {
                     let kind = EntryKind::File { size: entry.len, modified: self.object.version.modified };
-                    found.push(Entry { name: rest.to_owned(), kind });
+                    found.push(Entry { name: rest.into(), kind });
                     from = format!("{path}\0");
                 }
                 Some((name, _)) => {
-                    found.push(Entry { name: name.to_owned(), kind: EntryKind::Directory });
+                    found.push(Entry { name: name.into(), kind: EntryKind::Directory });
                     // `0` follows `/`: past everything inside.
                     from = format!("{prefix}{name}0");
                 }

@@ -73,7 +73,11 @@ impl DatasetName {
         if name.len() > MAX_LEN {
             return Err(Error::bad_request(format!("the path is longer than {MAX_LEN} bytes")));
         }
-        if name.chars().any(|c| c == '\\' || c.is_control()) {
+        // Most names are of plain characters, which are looked at several at once.
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'[' | b']'..=b'~');
+        if !name.bytes().fold(true, |plain, byte| plain & is_plain(byte))
+            && name.chars().any(|c| c == '\\' || c.is_control())
+        {
             return Err(Error::bad_request("the path holds a backslash or a control character"));
         }
         for component in name.split('/') {

@@ -298,7 +298,7 @@ impl Root {
         let missing = || Error::not_found(format!("there is no folder {folder}"));
         let entries = entries.map_err(|e| if is_missing(&e) { missing() } else { e })?;
         for mark in registry.folder_marks() {
-            let has = |name| entries.iter().any(|e| e.name == name);
+            let has = |name: &str| entries.iter().any(|e| *e.name == *name);
             let is_here = match mark.split_once('/') {
                 None => has(mark),
                 Some((first, _)) => {
@@ -324,7 +324,7 @@ impl Root {
         let mut folders: Vec<Arc<str>> = Vec::new();
         let mut datasets: Vec<Entry> = Vec::new();
         for entry in entries {
-            let name: Arc<str> = entry.name.into();
+            let name = entry.name;
             let is_shown = || match &self.rules {
                 // The name tells: no path is needed.
                 None => is_data_file(&name),

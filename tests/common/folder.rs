@@ -98,7 +98,7 @@ impl Store for Folder {
         if found.is_empty() {
             return Err(Error::not_found(format!("there is no folder {folder}")));
         }
-        Ok(found.into_iter().map(|(name, kind)| Entry { name, kind }).collect())
+        Ok(found.into_iter().map(|(name, kind)| Entry { name: name.into(), kind }).collect())
     }
 
     fn label(&self) -> Option<String> {

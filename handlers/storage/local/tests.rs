@@ -67,7 +67,7 @@ async fn pipes_and_devices_are_not_files() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
     let opened = tokio::time::timeout(Duration::from_secs(5), root.open_object("pipe")).await;
     assert_eq!(opened.expect("does not wait for a writer").unwrap_err().kind(), ErrorKind::NotFound);
-    let names: Vec<String> = root.list("").await.unwrap().into_iter().map(|e| e.name).collect();
+    let names: Vec<String> = root.list("").await.unwrap().into_iter().map(|e| e.name.to_string()).collect();
     assert_eq!(names, ["a.nc", "deep"]);
 }
 
@@ -110,7 +110,30 @@ async fn listing_tells_sizes_without_opening() {
     let entries = root.list("").await.unwrap();
     assert!(matches!(entries[0].kind, EntryKind::File { size: 256, modified: Some(_) }));
     assert_eq!(entries[1], Entry { name: "deep".into(), kind: EntryKind::Directory });
-    assert_eq!(root.list("deep").await.unwrap()[0].name, "b.nc");
+    assert_eq!(&*root.list("deep").await.unwrap()[0].name, "b.nc");
+}
+
+#[tokio::test]
+async fn listing_tells_any_time_and_passes_over_names_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let (around, root) = served();
+    let data = around.path().join("data");
+    fs::write(data.join(OsStr::from_bytes(b"\xff.nc")), b"").unwrap();
+    symlink("nowhere", data.join("c.nc")).unwrap();
+    symlink("deep/b.nc", data.join("z.nc")).unwrap();
+    let early = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
+    fs::File::options().write(true).open(data.join("a.nc")).unwrap().set_modified(early).unwrap();
+    let entries = root.list("").await.unwrap();
+    let names: Vec<&str> = entries.iter().map(|e| &*e.name).collect();
+    assert_eq!(names, ["a.nc", "deep", "z.nc"]);
+    assert_eq!(entries[0].kind, EntryKind::File { size: 256, modified: Some(early) });
+    assert!(matches!(entries[2].kind, EntryKind::File { size: 1, .. }), "as what the link leads to");
+    assert_eq!(root.stat("a.nc").await.unwrap().version.modified, None, "no HTTP date can say it");
+    // What looks ahead and what opens see the same version.
+    let surveyed = root.survey("").await.unwrap();
+    for (entry, identity) in surveyed.iter().filter(|(_, identity)| identity.is_some()) {
+        assert_eq!(*identity, Some(root.stat(&entry.name).await.unwrap().version.identity));
+    }
 }
 
 #[test]

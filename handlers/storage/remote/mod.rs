@@ -325,13 +325,13 @@ impl Store for RemoteStore {
         let mut entries: Vec<(Entry, Option<Arc<str>>)> = Vec::new();
         for prefix in found.common_prefixes {
             let Some(name) = child(&prefix) else { continue };
-            entries.push((Entry { name, kind: EntryKind::Directory }, None));
+            entries.push((Entry { name: name.into(), kind: EntryKind::Directory }, None));
         }
         for meta in found.objects {
             // An object that is named as the folder itself marks it and is not in it.
             let Some(name) = child(&meta.location) else { continue };
             let kind = EntryKind::File { size: meta.size, modified: Some(meta.last_modified.into()) };
-            entries.push((Entry { name, kind }, Some(self.version(&meta).identity)));
+            entries.push((Entry { name: name.into(), kind }, Some(self.version(&meta).identity)));
         }
         if entries.is_empty() && !folder.is_empty() {
             return Err(missing());
@@ -437,7 +437,7 @@ mod tests {
     async fn a_marker_of_a_folder_is_not_in_it() {
         let (store, remote) = filled("data/folder/a.nc", vec![1; 10]).await;
         store.put(&Path::from("data/folder"), vec![].into()).await.unwrap();
-        let names = |entries: Vec<Entry>| entries.into_iter().map(|e| e.name).collect::<Vec<_>>();
+        let names = |entries: Vec<Entry>| entries.into_iter().map(|e| e.name.to_string()).collect::<Vec<_>>();
         assert_eq!(names(remote.list("folder").await.unwrap()), ["a.nc"]);
         assert_eq!(remote.list("other").await.unwrap_err().kind(), ErrorKind::NotFound);
     }

@@ -38,7 +38,7 @@ impl Store for Loaded {
         let mut names: Vec<&str> =
             self.0.keys().filter_map(|k| k.strip_prefix(&prefix)?.split_once('/')).map(|(n, _)| n).collect();
         names.dedup();
-        let entry = |n: &&str| Entry { name: (*n).to_owned(), kind: EntryKind::Directory };
+        let entry = |n: &&str| Entry { name: (*n).into(), kind: EntryKind::Directory };
         Ok(names.iter().map(entry).collect())
     }
 }

@@ -169,7 +169,7 @@ impl Reader {
             };
             for entry in entries {
                 let is_catalog =
-                    Path::new(&entry.name).extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
+                    Path::new(&*entry.name).extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
                 if is_catalog && matches!(entry.kind, EntryKind::File { .. }) {
                     let below = format!("{location}/{}", entry.name);
                     content.push(reference(&below, &entry.name));

@@ -321,7 +321,7 @@ async fn names_in(
 ) -> Result<(Vec<(String, bool)>, Vec<(String, &'static str)>), Error> {
     let entries = store.list(path).await?;
     let is_file = |kind: &EntryKind| matches!(kind, EntryKind::File { .. });
-    let names = entries.into_iter().map(|e| (e.name, is_file(&e.kind))).collect();
+    let names = entries.into_iter().map(|e| (e.name.to_string(), is_file(&e.kind))).collect();
     Ok((names, store.passed_over(path).await?))
 }
 
