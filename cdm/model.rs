@@ -219,6 +219,8 @@ pub struct Dataset {
     name: Arc<str>,
     root: Group,
     index: HashMap<FullName, Position>,
+    /// Of all variables, in document order.
+    names: Vec<FullName>,
 }
 
 /// Where a variable is: child positions from the root, then the position in that group.
@@ -234,24 +236,28 @@ impl Dataset {
     /// # Errors
     /// `Corrupt` when two variables share a full name.
     pub fn new(name: impl Into<Arc<str>>, root: Group) -> Result<Self> {
-        let mut index = HashMap::with_capacity(root.walk().map(|g| g.variables.len()).sum());
+        let count = root.walk().map(|g| g.variables.len()).sum();
+        let (mut index, mut names) = (HashMap::with_capacity(count), Vec::with_capacity(count));
         let mut waiting: Vec<(&Group, Vec<usize>)> = vec![(&root, Vec::new())];
         while let Some((group, at)) = waiting.pop() {
             let groups: Arc<[usize]> = at.as_slice().into();
             for (variable, v) in group.variables.iter().enumerate() {
                 let full = group.name.join(&v.name);
                 let position = Position { groups: Arc::clone(&groups), variable };
-                if index.insert(full.clone(), position).is_some() {
-                    return Err(Error::corrupt(format!("two variables are called {full}")));
+                names.push(full.clone());
+                if index.insert(full, position).is_some() {
+                    let twice = group.name.join(&v.name);
+                    return Err(Error::corrupt(format!("two variables are called {twice}")));
                 }
             }
-            for (i, child) in group.groups.iter().enumerate() {
+            // As [`Group::walk`] goes.
+            for (i, child) in group.groups.iter().enumerate().rev() {
                 let mut below = at.clone();
                 below.push(i);
                 waiting.push((child, below));
             }
         }
-        Ok(Self { name: name.into(), root, index })
+        Ok(Self { name: name.into(), root, index, names })
     }
 
     /// The dataset's name as the catalog gives it, e.g. `sst.nc`.
@@ -289,7 +295,7 @@ impl Dataset {
 
     /// Every variable with its full name, in document order (a group's own, then its child groups').
     pub fn variables(&self) -> impl Iterator<Item = (FullName, &Variable)> {
-        self.root.walk().flat_map(|g| g.variables.iter().map(|v| (g.name.join(&v.name), v)))
+        self.names.iter().cloned().zip(self.root.walk().flat_map(|g| &g.variables))
     }
 
     /// How many variables there are.
@@ -300,5 +306,29 @@ impl Dataset {
     /// The shared dimension of this full name.
     pub fn dimension(&self, name: &FullName) -> Option<&Dimension> {
         self.group(&name.parent())?.dimensions.iter().find(|d| d.name.as_ref() == Some(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_have_their_own_names_in_document_order() {
+        let group = |name: &str, variables: &[&str], groups: Vec<Group>| Group {
+            variables: variables.iter().map(|v| Variable::new(*v, DataType::Int8, Vec::new())).collect(),
+            groups,
+            ..Group::new(FullName::new(name))
+        };
+        let inner = group("/b/c", &["e", "d"], Vec::new());
+        let groups = vec![group("/b", &["y"], vec![inner]), group("/a", &["x", "y"], Vec::new())];
+        let dataset = Dataset::new("test", group("/", &["z", "a"], groups)).unwrap();
+        let found: Vec<_> = dataset.variables().collect();
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["/z", "/a", "/b/y", "/b/c/e", "/b/c/d", "/a/x", "/a/y"]);
+        for (name, variable) in &found {
+            assert_eq!(name.short(), &*variable.name);
+            assert!(std::ptr::eq(dataset.variable(name).unwrap(), *variable));
+        }
     }
 }

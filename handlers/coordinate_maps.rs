@@ -7,6 +7,8 @@ use cdm::{Dimension, FullName, Group, Variable};
 
 /// Names in one `coordinates` attribute that are looked up; more are ignored.
 const MAX_NAMES: usize = 64;
+/// Up to so many names are compared with each other, which takes less than a table of them.
+const FEW: usize = 16;
 
 /// Sets [`Variable::maps`] throughout: for every variable that is not itself a coordinate variable,
 /// the 1-D coordinate variables of its dimensions (named as the dimension, in the dimension's group)
@@ -51,15 +53,18 @@ fn maps_of(
     variable: &Variable,
     known: &HashMap<&FullName, &[Dimension]>,
 ) -> Vec<FullName> {
-    let mut found = Vec::new();
-    let mut seen: HashSet<FullName> = HashSet::new();
+    let mut found: Vec<FullName> = Vec::new();
+    let mut seen: HashSet<&FullName> = HashSet::new();
+    let has_few = variable.dimensions.len() <= FEW;
     for name in variable.dimensions.iter().filter_map(|d| d.name.as_ref()) {
-        if known.get(name).is_some_and(|dims| is_coordinate(name, dims)) && seen.insert(name.clone()) {
+        let is_new = if has_few { !found.contains(name) } else { seen.insert(name) };
+        if is_new && known.get(name).is_some_and(|dims| is_coordinate(name, dims)) {
             found.push(name.clone());
         }
     }
     let Some(text) = variable.attributes.text("coordinates") else { return found };
     let mine: HashSet<&FullName> = variable.dimensions.iter().filter_map(|d| d.name.as_ref()).collect();
+    let mut seen: HashSet<FullName> = found.iter().cloned().collect();
     for word in text.split_whitespace().take(MAX_NAMES) {
         let Some((name, dims)) = nearest(group, word, known) else { continue };
         let fits = dims.iter().all(|d| d.name.as_ref().is_some_and(|n| mine.contains(n)));

@@ -58,7 +58,7 @@ fn written(
 
 /// A full name as a reference: escapes only where a name has characters that separate (2.3).
 fn reference(name: &FullName) -> Cow<'_, str> {
-    if !name.is_root() && !name.as_str().contains(['.', '\\']) {
+    if !name.is_root() && !name.as_str().bytes().fold(false, |found, b| found | matches!(b, b'.' | b'\\')) {
         return name.as_str().into();
     }
     let mut text = String::new();
@@ -94,7 +94,7 @@ impl Writer {
         }
         if group.name.is_root() {
             // Readers take the byte order from it, and pydap its way of decoding groups (notes 9).
-            self.attribute("_DAP4_Little_Endian", "UInt8", &[Cow::Borrowed(data::LITTLE_ENDIAN)]);
+            self.attribute("_DAP4_Little_Endian", "UInt8", [Cow::Borrowed(data::LITTLE_ENDIAN)]);
         }
         self.attributes(&group.attributes, None);
         for child in &group.groups {
@@ -125,19 +125,17 @@ impl Writer {
     /// A variable of the group `of`, or a member, shown as `name`.
     fn variable(&mut self, name: &str, variable: &Variable, of: Option<&Group>) {
         let tag = variable.data_type.name();
-        let mut attributes = vec![("name", Cow::Borrowed(name))];
-        match &variable.data_type {
-            DataType::Enum(kind) => attributes.push(("enum", reference(&kind.name))),
+        let more: Option<(&str, Cow<'_, str>)> = match &variable.data_type {
+            DataType::Enum(kind) => Some(("enum", reference(&kind.name))),
             DataType::Opaque(opaque) => {
-                let size = opaque.size.map(|s| ("_edu.ucar.opaque.size", s.to_string().into()));
-                attributes.extend(size);
+                opaque.size.map(|size| ("_edu.ucar.opaque.size", size.to_string().into()))
             }
-            DataType::Sequence(record) if record.is_vlen => {
-                attributes.push(("_edu.ucar.isvlen", "1".into()));
-            }
-            _ => {}
-        }
-        let attributes: Vec<(&str, &str)> = attributes.iter().map(|(k, v)| (*k, v.as_ref())).collect();
+            DataType::Sequence(record) if record.is_vlen => Some(("_edu.ucar.isvlen", "1".into())),
+            _ => None,
+        };
+        let named = [("name", name)];
+        let both = more.as_ref().map(|(key, value)| [("name", name), (*key, value.as_ref())]);
+        let attributes = both.as_ref().map_or(named.as_slice(), |both| both.as_slice());
         let record = variable.data_type.record();
         let is_bare = record.is_none_or(|r| r.fields.is_empty())
             && variable.dimensions.is_empty()
@@ -145,10 +143,10 @@ impl Writer {
             && variable.maps.is_empty()
             && (of.is_none() || self.places.is_none());
         if is_bare {
-            self.out.empty(tag, &attributes);
+            self.out.empty(tag, attributes);
             return;
         }
-        self.out.open(tag, &attributes);
+        self.out.open(tag, attributes);
         if let Some(record) = record {
             // The one member of a variable-length type has the variable's own name (2.6).
             let shared = record.is_vlen && record.fields.len() == 1;
@@ -185,7 +183,7 @@ impl Writer {
         {
             let fill = attributes.get("_FillValue").and_then(float32);
             if let Some(fill) = fill.filter(|f| !survives_netcdf_c(*f)) {
-                self.attribute("missing_value", "Float64", &[float64_text(fill.into()).into()]);
+                self.attribute("missing_value", "Float64", [float64_text(fill.into()).into()]);
             }
         }
     }
@@ -194,33 +192,33 @@ impl Writer {
         let name = &*attribute.name;
         if attribute.data_type == DataType::Char {
             let text = attribute.as_text().unwrap_or_default();
-            self.attribute(name, "String", &[text.trim_end_matches('\0').into()]);
+            self.attribute(name, "String", [text.trim_end_matches('\0').into()]);
             return;
         }
-        let values: Vec<Value<'_>> = cdm::values(&attribute.data_type, &attribute.values).collect();
         let widened = self.client.netcdf_c
             && attribute.data_type == DataType::Float32
             && !(name == "_FillValue" && of == Some(&DataType::Float32));
-        let texts: Vec<Cow<'_, str>> = values
-            .iter()
-            .map(|value| match value {
-                Value::Float32(f) if widened => float64_text((*f).into()).into(),
-                other => text_of(other),
-            })
-            .collect();
+        let texts = cdm::values(&attribute.data_type, &attribute.values).map(|value| match value {
+            Value::Float32(f) if widened => float64_text(f.into()).into(),
+            Value::Text(text) => text,
+            other => text_of(&other).into_owned().into(),
+        });
         let kind = match &attribute.data_type {
             DataType::Float32 if widened => "Float64",
             t if t.is_numeric() => t.name(),
             _ => "String",
         };
-        self.attribute(name, kind, &texts);
+        self.attribute(name, kind, texts);
     }
 
     /// One attribute with its values. No text at all is one empty text; a list of no numbers has no
     /// value, since readers take an empty one for a malformed number.
-    fn attribute(&mut self, name: &str, kind: &str, values: &[Cow<'_, str>]) {
+    fn attribute<'v>(&mut self, name: &str, kind: &str, values: impl IntoIterator<Item = Cow<'v, str>>) {
+        let mut values = values.into_iter().fuse();
+        let first = values.next();
+        let second = first.as_ref().and_then(|_| values.next());
         // netCDF-C spoils these characters in `Value`, not in `value=` (2.9).
-        if let [only] = values
+        if let (Some(only), None) = (&first, &second)
             && self.client.netcdf_c
             && kind == "String"
             && only.contains(['&', '<', '>', '"', '\'', '\\'])
@@ -228,16 +226,15 @@ impl Writer {
             self.out.empty("Attribute", &[("name", name), ("type", kind), ("value", only)]);
             return;
         }
-        if values.is_empty() && kind != "String" {
+        if first.is_none() && kind != "String" {
             self.out.empty("Attribute", &[("name", name), ("type", kind)]);
             return;
         }
         self.out.open("Attribute", &[("name", name), ("type", kind)]);
-        for value in values {
-            self.out.leaf("Value", &[], value);
-        }
-        if values.is_empty() {
-            self.out.leaf("Value", &[], "");
+        // No text at all is one empty text.
+        self.out.leaf("Value", &[], first.as_deref().unwrap_or_default());
+        for value in second.into_iter().chain(values) {
+            self.out.leaf("Value", &[], &value);
         }
         self.out.close();
     }

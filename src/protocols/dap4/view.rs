@@ -57,17 +57,27 @@ struct Viewer {
 /// Whether `dataset` is already as [`Viewer`] would make it: where every map is declared before the variables that
 /// have it, they are in order too.
 fn is_fit(dataset: &Dataset) -> bool {
-    let maps: HashSet<&FullName> =
-        dataset.root().walk().flat_map(|g| &g.variables).flat_map(|v| &v.maps).collect();
+    // Neighbours mostly have the same maps, which are then looked at once.
+    let mut maps: HashSet<&FullName> = HashSet::new();
+    let mut last: &[FullName] = &[];
+    for variable in dataset.root().walk().flat_map(|g| &g.variables) {
+        if variable.maps != last {
+            last = &variable.maps;
+            maps.extend(last);
+        }
+    }
     // Few variables are maps: the names of the others need not be put together.
     let maybe: HashSet<&str> = maps.iter().map(|map| map.short()).collect();
     let mut declared = HashSet::new();
     for group in dataset.root().walk() {
+        let mut followed: &[FullName] = &[];
         for variable in &group.variables {
             let can_be_followed = |map: &FullName| declared.contains(map) && is_around(map, &group.name);
-            if mixes_axes(variable) || !variable.maps.iter().all(can_be_followed) {
+            if mixes_axes(variable) || variable.maps != followed && !variable.maps.iter().all(can_be_followed)
+            {
                 return false;
             }
+            followed = &variable.maps;
             if maybe.contains(&*variable.name) {
                 declared.insert(group.name.join(&variable.name));
             }

@@ -3,6 +3,12 @@
 //! Everything is built by hand because clients are particular about details that a general writer
 //! leaves open (no CDATA, no prefixes, line ends inside attributes as references).
 
+/// Blanks before an element for each that is open around it.
+const INDENT: usize = 4;
+
+/// As many as most elements need.
+const BLANKS: &str = "                                ";
+
 /// A document being written.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -82,8 +88,11 @@ impl Document {
     }
 
     fn indent(&mut self) {
-        for _ in 0..self.open.len() {
-            self.text.push_str("    ");
+        let mut left = self.open.len() * INDENT;
+        while left > 0 {
+            let part = BLANKS.get(..left).unwrap_or(BLANKS);
+            self.text.push_str(part);
+            left -= part.len();
         }
     }
 }
