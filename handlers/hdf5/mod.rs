@@ -31,8 +31,9 @@ use cdm::{BlockStream, Dataset, Error, FullName, Result, Selection, Source, Stor
 use futures::{StreamExt, stream};
 
 use self::{
+    elements::Heaps,
     format::{File, SIGNATURE},
-    netcdf4::ValuesByName,
+    netcdf4::{Made, ValuesByName},
 };
 use crate::{
     Format, Registry,
@@ -63,9 +64,9 @@ impl Format for Hdf5 {
         let source = blocking(move || {
             let file = File::open(object.clone())?;
             let object = Arc::new(object);
-            let (dataset, values) = netcdf4::read(&file, &object)?;
+            let (dataset, values, heaps) = netcdf4::read(&file, &object.name)?;
             file.forget_blocks();
-            Ok(Hdf5Source { dataset, version: object.version.clone(), values, engine })
+            Ok(Hdf5Source { dataset, object, heaps, values, engine })
         });
         Ok(Arc::new(source.await?))
     }
@@ -75,7 +76,8 @@ impl Format for Hdf5 {
 #[derive(Debug)]
 struct Hdf5Source {
     dataset: Dataset,
-    version: Version,
+    object: Arc<Object>,
+    heaps: Heaps,
     values: ValuesByName,
     engine: Arc<Engine>,
 }
@@ -86,12 +88,17 @@ impl Hdf5Source {
         if selection.of_shape() != shape {
             return Err(Error::internal(format!("a selection for another shape than that of {variable}")));
         }
-        let values = self.values.get(variable).ok_or_else(|| Error::internal("a variable without values"))?;
-        let array = values.array.as_ref().map_err(Error::shared)?;
-        match &values.padding {
+        let Made { array, padding } = self.made(variable)?;
+        match padding {
             None => Ok(self.engine.read(array, selection)),
             Some(padding) => padding::read(&self.engine, array, padding, selection),
         }
+    }
+
+    fn made(&self, variable: &FullName) -> Result<&Made> {
+        let data_type = &self.dataset.require(variable)?.data_type;
+        let values = self.values.get(variable).ok_or_else(|| Error::internal("a variable without values"))?;
+        values.made(variable, data_type, &self.object, &self.heaps)
     }
 }
 
@@ -101,7 +108,7 @@ impl Source for Hdf5Source {
     }
 
     fn version(&self) -> Option<&Version> {
-        Some(&self.version)
+        Some(&self.object.version)
     }
 
     fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
@@ -112,8 +119,8 @@ impl Source for Hdf5Source {
     }
 
     fn stored(&self, variable: &FullName) -> Option<Arc<dyn StoredChunks>> {
-        let values = self.values.get(variable)?;
+        let made = self.made(variable).ok()?;
         // What padding adds is nowhere stored.
-        values.padding.is_none().then_some(values.array.as_ref().ok()?)?.stored()
+        made.padding.is_none().then_some(&made.array)?.stored()
     }
 }

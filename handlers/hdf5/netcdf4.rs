@@ -1,7 +1,11 @@
 //! A file's objects as the model's dataset, as netCDF-C presents netCDF-4 and HDF5 files, with what
 //! netCDF-C leaves out but the model can say (references, booleans, half floats, array types).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    mem::take,
+    sync::{Arc, OnceLock},
+};
 
 use cdm::{DataType, Dataset, Dimension, Error, ErrorKind, FullName, Group, Result, Variable};
 
@@ -10,7 +14,7 @@ use super::{
     attributes::attributes,
     dimensions::{Axes, Dimensions, Shared},
     elements::Heaps,
-    format::{Dataspace, File},
+    format::{DatasetInfo, Dataspace, File, RawAttribute},
     padding::Padding,
     tree::{DatasetDraft, Tree},
     types::{Place, Types},
@@ -23,29 +27,69 @@ const NON_COORDINATE: &str = "_nc4_non_coord_";
 /// Where a variable's values come from.
 #[derive(Debug)]
 pub(super) struct Values {
-    /// The array, or why it cannot be read.
-    pub(super) array: Result<Arc<ChunkedArray>>,
+    info: Arc<DatasetInfo>,
+    /// Its unlimited dimensions are longer.
+    is_short: bool,
+    /// Made when it is first read: most variables of large files never are.
+    made: OnceLock<Result<Made>>,
+}
+
+/// What the chunk engine reads.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) array: Arc<ChunkedArray>,
     /// What it lacks, when its unlimited dimensions are longer.
     pub(super) padding: Option<Arc<Padding>>,
+}
+
+impl Values {
+    /// Of the variable called `full`, of this type.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn made(
+        &self,
+        full: &FullName,
+        data_type: &DataType,
+        object: &Arc<Object>,
+        heaps: &Heaps,
+    ) -> Result<&Made> {
+        let new = || {
+            let array = array(full.clone(), object, &self.info, heaps)?;
+            let padding = if self.is_short {
+                let missing = missing_element(&array, &self.info, data_type)?;
+                Some(Arc::new(Padding { missing, fixed_size: data_type.fixed_size() }))
+            } else {
+                None
+            };
+            Ok(Made { array: Arc::new(array), padding })
+        };
+        let made = self.made.get_or_init(|| new().map_err(|e: Error| e.within(full)));
+        made.as_ref().map_err(Error::shared)
+    }
 }
 
 /// The values of every variable.
 pub(super) type ValuesByName = HashMap<FullName, Values>;
 
-/// Reads all metadata of `file`. Blocks on storage.
-pub(super) fn read(file: &File, object: &Arc<Object>) -> Result<(Dataset, ValuesByName)> {
+/// Reads all metadata of `file`, which is called `name`. Blocks on storage.
+pub(super) fn read(file: &File, name: &Arc<str>) -> Result<(Dataset, ValuesByName, Heaps)> {
     let mut tree = Tree::read(file)?;
-    let heaps = Heaps { file: file.clone(), paths: Arc::new(std::mem::take(&mut tree.paths)) };
-    let types = Types::collect(&tree);
+    let heaps = Heaps { file: file.clone(), paths: Arc::new(take(&mut tree.paths)) };
     let dimensions = Dimensions::resolve(&tree, &heaps);
     let count = tree.groups.iter().map(|g| g.datasets.len()).sum();
     let values = HashMap::with_capacity(count);
     let shown = dimensions.all.iter().map(|d| dimension(&tree, d)).collect();
-    let mut build = Build { tree: &tree, dimensions: &dimensions, shown, heaps, object, types, values };
+    // What a draft says is moved into what is made of it, so that both never take memory for the whole file.
+    let drafts = tree.groups.iter_mut().map(|g| (take(&mut g.attributes), take(&mut g.datasets)));
+    let drafts: Vec<_> = drafts.collect();
+    let types = Types::collect(&tree);
+    let mut build = Build { tree: &tree, dimensions: &dimensions, shown, heaps: &heaps, types, values };
     let mut groups = Vec::with_capacity(tree.groups.len());
-    for at in 0..tree.groups.len() {
-        groups.push(Some(build.group(at)?));
+    for (at, (attributes, datasets)) in drafts.into_iter().enumerate() {
+        groups.push(Some(build.group(at, attributes, datasets)?));
     }
+    let values = build.values;
     // Children come after their parents: moving the last first, every group is whole when it moves.
     for at in (1..groups.len()).rev() {
         let (Some(mut group), Some(parent)) = (groups[at].take(), tree.groups[at].parent) else { continue };
@@ -57,7 +101,7 @@ pub(super) fn read(file: &File, object: &Arc<Object>) -> Result<(Dataset, Values
     let mut root = groups.swap_remove(0).ok_or_else(|| Error::internal("a file without a root group"))?;
     root.groups.reverse();
     assign_maps(&mut root);
-    Ok((Dataset::new(Arc::clone(&object.name), root)?, build.values))
+    Ok((Dataset::new(Arc::clone(name), root)?, values, heaps))
 }
 
 struct Build<'a> {
@@ -65,28 +109,28 @@ struct Build<'a> {
     dimensions: &'a Dimensions,
     /// [`Dimensions::all`] as the model has them.
     shown: Vec<Dimension>,
-    heaps: Heaps,
-    object: &'a Arc<Object>,
+    heaps: &'a Heaps,
     types: Types<'a>,
     values: ValuesByName,
 }
 
 impl Build<'_> {
-    fn group(&mut self, at: usize) -> Result<Group> {
+    fn group(&mut self, at: usize, own: Vec<RawAttribute>, datasets: Vec<DatasetDraft>) -> Result<Group> {
         let draft = &self.tree.groups[at];
         let mut group = Group::new(draft.name.clone());
         group.dimensions = self.dimensions.of_group(at).into_iter().map(|d| self.shown[d].clone()).collect();
         let place = Place { group: &draft.name, hint: "" };
-        group.attributes = attributes(&draft.attributes, &mut self.types, place, &self.heaps)?;
-        for (dataset, axes) in draft.datasets.iter().zip(&self.dimensions.axes[at]) {
+        group.attributes = attributes(own, &mut self.types, place, self.heaps)?;
+        group.variables.reserve_exact(datasets.len());
+        for (dataset, axes) in datasets.into_iter().zip(&self.dimensions.axes[at]) {
             if axes.dimension_only {
                 continue;
             }
             let name = match dataset.name.strip_prefix(NON_COORDINATE) {
-                Some(rest) if !rest.is_empty() => rest,
-                _ => &dataset.name,
+                Some(rest) if !rest.is_empty() => rest.into(),
+                _ => Arc::clone(&dataset.name),
             };
-            let full = draft.name.join(name);
+            let full = draft.name.join(&name);
             if self.values.contains_key(&full) {
                 tracing::warn!(variable = %full, "a second dataset of the same name is left out");
                 continue;
@@ -103,13 +147,13 @@ impl Build<'_> {
     fn variable(
         &mut self,
         group: &FullName,
-        name: &str,
+        name: Arc<str>,
         full: FullName,
-        dataset: &DatasetDraft,
+        dataset: DatasetDraft,
         axes: &Axes,
     ) -> Result<Option<Variable>> {
-        let info = &dataset.info;
-        let place = Place { group, hint: name };
+        let info = dataset.info;
+        let place = Place { group, hint: &name };
         let (data_type, inner) = match self.types.of(&info.datatype, info.committed, place) {
             Ok(found) => found,
             Err(e) if e.kind() == ErrorKind::Unsupported => {
@@ -135,30 +179,10 @@ impl Build<'_> {
         } else {
             dimensions.extend(inner.into_iter().map(Dimension::anonymous));
         }
-        let mut variable = Variable::new(name, data_type, dimensions);
-        variable.attributes = attributes(&dataset.attributes, &mut self.types, place, &self.heaps)?;
-        let values = self.values_of(&full, dataset, &variable.data_type, short);
-        self.values.insert(full, values);
-        Ok(Some(variable))
-    }
-
-    fn values_of(
-        &self,
-        full: &FullName,
-        dataset: &DatasetDraft,
-        data_type: &DataType,
-        short: bool,
-    ) -> Values {
-        let made = array(full.clone(), self.object, &dataset.info, &self.heaps).map(Arc::new);
-        let mut padding = None;
-        let array = made.and_then(|array| {
-            if short {
-                let missing = missing_element(&array, &dataset.info, data_type)?;
-                padding = Some(Arc::new(Padding { missing, fixed_size: data_type.fixed_size() }));
-            }
-            Ok(array)
-        });
-        Values { array: array.map_err(|e| e.within(full)), padding }
+        let raw = Arc::unwrap_or_clone(dataset.attributes);
+        let attributes = attributes(raw, &mut self.types, place, self.heaps)?;
+        self.values.insert(full, Values { info, is_short: short, made: OnceLock::new() });
+        Ok(Some(Variable { attributes, ..Variable::new(name, data_type, dimensions) }))
     }
 }
 

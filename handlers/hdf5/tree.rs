@@ -27,13 +27,13 @@ pub(super) struct DatasetDraft {
     pub(super) name: Arc<str>,
     pub(super) address: u64,
     pub(super) info: Arc<DatasetInfo>,
-    pub(super) attributes: Arc<[RawAttribute]>,
+    pub(super) attributes: Arc<Vec<RawAttribute>>,
 }
 
 impl DatasetDraft {
     /// The attribute called `name`.
     pub(super) fn attribute(&self, name: &str) -> Option<&RawAttribute> {
-        self.attributes.iter().find(|a| a.name == name)
+        self.attributes.iter().find(|a| *a.name == *name)
     }
 }
 
@@ -70,32 +70,38 @@ pub(super) struct Tree {
     pub(super) paths: HashMap<u64, FullName>,
 }
 
-type Members = Arc<HashMap<String, LinkTarget>>;
-type KnownDataset = (Arc<DatasetInfo>, Arc<[RawAttribute]>);
+type Members = Arc<HashMap<Arc<str>, LinkTarget>>;
 
 struct Walk<'a> {
     file: &'a File,
     groups: Vec<GroupDraft>,
-    paths: HashMap<u64, FullName>,
-    seen_groups: HashSet<u64>,
-    datasets: HashMap<u64, KnownDataset>,
+    /// The objects met so far, by address.
+    met: HashMap<u64, Met>,
     members: HashMap<u64, Members>,
-    /// Datasets met through a hard link.
-    hard: HashSet<u64>,
+}
+
+/// An object that a link led to.
+struct Met {
+    /// The first path to it.
+    path: FullName,
+    what: What,
+}
+
+enum What {
+    Group,
+    NamedType,
+    Dataset {
+        info: Arc<DatasetInfo>,
+        attributes: Arc<Vec<RawAttribute>>,
+        /// A hard link led to it.
+        is_hard: bool,
+    },
 }
 
 impl Tree {
     /// Reads every object that links lead to.
     pub(super) fn read(file: &File) -> Result<Self> {
-        let mut walk = Walk {
-            file,
-            groups: Vec::new(),
-            paths: HashMap::new(),
-            seen_groups: HashSet::new(),
-            datasets: HashMap::new(),
-            members: HashMap::new(),
-            hard: HashSet::new(),
-        };
+        let mut walk = Walk { file, groups: Vec::new(), met: HashMap::new(), members: HashMap::new() };
         walk.add_group(file.root(), FullName::root(), None)?;
         let mut order = Vec::new();
         let mut waiting = vec![0];
@@ -104,7 +110,8 @@ impl Tree {
             order.push(at);
             waiting.extend(walk.groups[at].children.iter().rev());
         }
-        Ok(Self { groups: walk.groups, order, paths: walk.paths })
+        let paths = walk.met.into_iter().map(|(address, met)| (address, met.path)).collect();
+        Ok(Self { groups: walk.groups, order, paths })
     }
 }
 
@@ -115,8 +122,7 @@ impl Walk<'_> {
             return Err(Error::unsupported(format!("groups nest deeper than {MAX_DEPTH}")));
         }
         let index = self.groups.len();
-        self.seen_groups.insert(address);
-        self.paths.entry(address).or_insert_with(|| name.clone());
+        self.met.insert(address, Met { path: name.clone(), what: What::Group });
         self.groups.push(GroupDraft {
             address,
             name,
@@ -139,11 +145,9 @@ impl Walk<'_> {
         self.groups[at].attributes = self.file.attributes(address)?;
         let links = self.file.links(address)?;
         let mut names = HashSet::with_capacity(links.len());
-        self.paths.reserve(links.len());
-        self.datasets.reserve(links.len());
-        self.hard.reserve(links.len());
+        self.met.reserve(links.len());
         for link in links {
-            let name: Arc<str> = link.name.into();
+            let name = link.name;
             if name.is_empty() || name.contains('/') || !names.insert(Arc::clone(&name)) {
                 tracing::warn!(%group, name = &*name, "a link is left out: its name cannot be part of a path");
                 continue;
@@ -160,36 +164,38 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, at: usize, name: Arc<str>, address: u64, soft: bool) -> Result<()> {
-        if self.seen_groups.contains(&address) {
-            return Ok(());
-        }
         let full = self.groups[at].name.join(&name);
-        if !self.datasets.contains_key(&address) {
-            let node = self.file.object(address).map_err(|e| e.within(&full))?;
-            match node.kind {
-                NodeKind::Group if soft => return Ok(()),
-                NodeKind::Group => return self.add_group(address, full, Some(at)),
-                NodeKind::NamedType(datatype) => {
-                    self.paths.entry(address).or_insert(full);
-                    self.groups[at].types.push(NamedType { name, address, datatype });
-                    return Ok(());
-                }
-                NodeKind::Dataset(info) => {
-                    let attributes = self.file.attributes(address).map_err(|e| e.within(&full))?;
-                    self.datasets.insert(address, (Arc::from(info), attributes.into()));
-                }
-            }
-        }
-        if let Some((info, attributes)) = self.datasets.get(&address) {
-            let (info, attributes) = (Arc::clone(info), Arc::clone(attributes));
-            if soft {
-                self.paths.entry(address).or_insert(full);
-            } else if self.hard.insert(address) {
+        let (info, attributes) = match self.met.get_mut(&address) {
+            Some(Met { what: What::Group, .. }) => return Ok(()),
+            Some(Met { what: What::Dataset { info, attributes, is_hard }, path }) => {
                 // A hard link's path is the object's, whatever soft link was met before it.
-                self.paths.insert(address, full);
+                if !soft && !std::mem::replace(is_hard, true) {
+                    *path = full;
+                }
+                (Arc::clone(info), Arc::clone(attributes))
             }
-            self.groups[at].datasets.push(DatasetDraft { name, address, info, attributes });
-        }
+            Some(Met { what: What::NamedType, .. }) | None => {
+                let node = self.file.object(address).map_err(|e| e.within(&full))?;
+                match node.kind {
+                    NodeKind::Group if soft => return Ok(()),
+                    NodeKind::Group => return self.add_group(address, full, Some(at)),
+                    NodeKind::NamedType(datatype) => {
+                        self.met.entry(address).or_insert(Met { path: full, what: What::NamedType });
+                        self.groups[at].types.push(NamedType { name, address, datatype });
+                        return Ok(());
+                    }
+                    NodeKind::Dataset(info) => {
+                        let attributes = self.file.attributes(address).map_err(|e| e.within(&full))?;
+                        let (info, attributes) = (Arc::from(info), Arc::new(attributes));
+                        let shared = (Arc::clone(&info), Arc::clone(&attributes));
+                        let what = What::Dataset { info, attributes, is_hard: !soft };
+                        self.met.insert(address, Met { path: full, what });
+                        shared
+                    }
+                }
+            }
+        };
+        self.groups[at].datasets.push(DatasetDraft { name, address, info, attributes });
         Ok(())
     }
 
@@ -214,7 +220,7 @@ impl Walk<'_> {
             LinkTarget::External { .. } | LinkTarget::UserDefined(_) => return Ok(None),
         };
         while let Some(part) = path.pop() {
-            match self.members_of(at)?.get(&part) {
+            match self.members_of(at)?.get(&*part) {
                 Some(LinkTarget::Hard(address)) => at = *address,
                 Some(LinkTarget::Soft(text)) => {
                     followed += 1;

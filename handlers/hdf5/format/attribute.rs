@@ -1,5 +1,7 @@
 //! Attributes: small named arrays that belong to an object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Dataspace, Datatype};
@@ -8,7 +10,7 @@ use super::{Dataspace, Datatype};
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawAttribute {
     /// Its name. Bytes that are not UTF-8 are replaced.
-    pub name: String,
+    pub name: Arc<str>,
     /// When it was made relative to the object's other attributes, if the object tracks it.
     pub creation_order: Option<u32>,
     /// The type of an element.

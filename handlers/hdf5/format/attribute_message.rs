@@ -1,5 +1,7 @@
 //! Attributes: messages of versions 1 to 3, in the header or in a fractal heap.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cdm::Result;
 
@@ -20,8 +22,9 @@ const BY_NAME: u8 = 8;
 /// All attributes of an object: those in its header in their order there, then the dense ones.
 pub(super) fn all(input: &Input, header: &Header, resolver: &mut Resolver<'_>) -> Result<Vec<RawAttribute>> {
     let place = header.place();
-    let mut attributes = Vec::new();
-    for message in header.messages.iter().filter(|m| m.kind == kind::ATTRIBUTE) {
+    let stored = || header.messages.iter().filter(|m| m.kind == kind::ATTRIBUTE);
+    let mut attributes = Vec::with_capacity(stored().count());
+    for message in stored() {
         let (body, _) = resolver.body(message, place)?;
         let order = message.creation_order.filter(|_| header.tracks_attribute_order).map(u32::from);
         attributes.push(read(&body, order, input, place, resolver)?);
@@ -100,7 +103,7 @@ fn read(
         Ok(bytes)
     };
     let [name_len, type_len, space_len] = lens;
-    let name = text(part(name_len)?);
+    let name: Arc<str> = text(part(name_len)?);
     let (datatype, dataspace) = (part(type_len)?, part(space_len)?);
     let (datatype, committed) = if flags & 0x01 == 0 {
         (datatype_message::read(&mut Cursor::new(datatype, input.sizes, place))?, None)

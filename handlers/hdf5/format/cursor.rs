@@ -197,11 +197,11 @@ pub(super) fn all_ones(n: usize) -> u64 {
 }
 
 /// Text up to the first NUL; what is not UTF-8 is replaced.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(super) fn text<T: for<'a> From<&'a str>>(bytes: &[u8]) -> T {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     let text = bytes.get(..end).unwrap_or_default();
     // Nearly all text is sound, and seeing that takes less than looking for what to replace.
-    str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into_owned(), str::to_owned)
+    str::from_utf8(text).map_or_else(|_| T::from(&String::from_utf8_lossy(text)), T::from)
 }
 
 /// Bytes that a number up to `limit` takes in the format's variable-width fields.

@@ -34,17 +34,19 @@ pub(super) fn dataspace(c: &mut Cursor<'_>) -> Result<Dataspace> {
     for _ in 0..rank {
         dims.push(c.length()?);
     }
-    let max_dims = if flags & 0x01 == 0 {
-        dims.iter().copied().map(Some).collect()
-    } else {
-        let mut max = Vec::with_capacity(rank);
-        for _ in 0..rank {
-            max.push(c.limit()?);
+    let mut max_dims = Vec::new();
+    for axis in 0..if flags & 0x01 == 0 { 0 } else { rank } {
+        let (dim, max) = (dims.get(axis).copied(), c.limit()?);
+        if max.is_some_and(|max| Some(max) < dim) {
+            return Err(place.corrupt("a dimension is larger than it may be"));
         }
-        max
-    };
-    if dims.iter().zip(&max_dims).any(|(dim, max)| max.is_some_and(|max| max < *dim)) {
-        return Err(place.corrupt("a dimension is larger than it may be"));
+        // Most may not grow.
+        if max != dim && max_dims.is_empty() {
+            max_dims = dims.iter().copied().map(Some).collect();
+        }
+        if let Some(limit) = max_dims.get_mut(axis) {
+            *limit = max;
+        }
     }
     if dims.iter().filter(|d| **d != 0).try_fold(1_u64, |n, d| n.checked_mul(*d)).is_none() {
         return Err(place.unsupported("more than 2^64 elements"));

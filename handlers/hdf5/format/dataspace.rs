@@ -11,7 +11,7 @@ pub enum Dataspace {
     Simple {
         /// Sizes, outermost first.
         dims: Vec<u64>,
-        /// What each may grow to; `None` = without limit.
+        /// What each may grow to, `None` = without limit; empty when none may grow.
         max_dims: Vec<Option<u64>>,
     },
 }
@@ -22,6 +22,14 @@ impl Dataspace {
         match self {
             Self::Null | Self::Scalar => &[],
             Self::Simple { dims, .. } => dims,
+        }
+    }
+
+    /// What each size may grow to; `None` = without limit.
+    pub fn limits(&self) -> Vec<Option<u64>> {
+        match self {
+            Self::Simple { max_dims, .. } if !max_dims.is_empty() => max_dims.clone(),
+            _ => self.dims().iter().copied().map(Some).collect(),
         }
     }
 

@@ -72,7 +72,7 @@ fn read_at(c: &mut Cursor<'_>, depth: usize) -> Result<Datatype> {
         }
         5 => {
             let len = usize::try_from(head.bits & 0xff).unwrap_or(0);
-            Ok(Datatype::Opaque { size, tag: text(c.take(len)?).into() })
+            Ok(Datatype::Opaque { size, tag: text(c.take(len)?) })
         }
         6 => compound(c, head, depth),
         7 => reference(c, head),

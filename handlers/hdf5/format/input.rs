@@ -136,6 +136,17 @@ impl Input {
         Ok(bytes)
     }
 
+    /// How many blocks are kept now.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).blocks.len()
+    }
+
+    /// Reading a block again costs little.
+    pub(super) fn is_near(&self) -> bool {
+        self.object.is_near()
+    }
+
     pub(super) fn forget_blocks(&self) {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).blocks.clear();
     }

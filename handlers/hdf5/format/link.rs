@@ -1,10 +1,12 @@
 //! Links: the named members of groups.
 
+use std::sync::Arc;
+
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Its name. Bytes that are not UTF-8 are replaced.
-    pub name: String,
+    pub name: Arc<str>,
     /// When it was made relative to its siblings, if the group tracks it.
     pub creation_order: Option<i64>,
     /// What it names.

@@ -226,7 +226,13 @@ impl File {
 
     /// Where the chunks of a dataset with [`Layout::Chunked`] are. Reads the whole index; keep it.
     pub fn chunk_table(&self, dataset: &DatasetInfo) -> Result<ChunkTable> {
-        chunks::load(&self.0.input, dataset)
+        let table = chunks::load(&self.0.input, dataset);
+        // Nothing reads on from here. What is far away may have the next variable's index in a block that is there;
+        // near, that costs little, and thousands of files that are open would each keep theirs.
+        if self.0.input.is_near() {
+            self.0.input.forget_blocks();
+        }
+        table
     }
 
     /// Bytes that file addresses take (2, 4 or 8): a stored variable-length value is a 4-byte length, an

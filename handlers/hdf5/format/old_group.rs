@@ -63,7 +63,7 @@ fn symbols(
         } else {
             LinkTarget::Hard(object.ok_or_else(|| place.corrupt("a link leads nowhere"))?)
         };
-        links.push(Link { name, creation_order: None, target });
+        links.push(Link { name: name.into(), creation_order: None, target });
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ impl LocalHeap {
             .ok()
             .and_then(|from| self.data.get(from..))
             .ok_or_else(|| self.place.corrupt(format_args!("there is no name at {offset}")))?;
-        let name = text(bytes);
+        let name: String = text(bytes);
         // Many entries may share one long name.
         budget.spend(u64::try_from(name.len()).unwrap_or(u64::MAX), self.place)?;
         Ok(name)

@@ -21,7 +21,8 @@ impl Grid {
     /// `unlimited_first`: the array counts the unlimited axis slowest, whichever it is.
     /// `None` when the shapes do not go together.
     pub(super) fn new(dataspace: &Dataspace, chunk_shape: &[u64], unlimited_first: bool) -> Option<Self> {
-        let Dataspace::Simple { dims, max_dims } = dataspace else { return None };
+        let Dataspace::Simple { dims, .. } = dataspace else { return None };
+        let max_dims = dataspace.limits();
         if dims.len() != chunk_shape.len() || chunk_shape.contains(&0) {
             return None;
         }
