@@ -13,7 +13,13 @@ mod folder;
 #[path = "common/mutate.rs"]
 mod mutate;
 
-use std::{fs, path::Path, sync::Arc, time::Instant};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use cdm::{ErrorKind, testing::Random};
@@ -187,6 +193,69 @@ fn damaged_folders_and_documents_are_read_or_refused() {
     assert!(failed > 50, "{failed} variables failed");
     assert_eq!(panics(), Vec::<String>::new());
     assert!(most < 512 << 20, "{most} bytes were resident");
+}
+
+/// An array that claims billions of empty texts, each in a chunk of its own that is not there.
+fn billions_of_nothing() -> Folder {
+    let group = r#"{"zarr_format": 3, "node_type": "group"}"#;
+    let array = r#"{"zarr_format": 3, "node_type": "array", "shape": [4294967295], "data_type": "string",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}},
+        "chunk_key_encoding": {"name": "default"}, "fill_value": "", "codecs": [{"name": "vlen-utf8"}],
+        "dimension_names": ["n"]}"#;
+    let mut objects = Folder::default();
+    for (path, text) in [("none.zarr/zarr.json", group), ("none.zarr/v/zarr.json", array)] {
+        objects.0.insert(path.to_owned(), Bytes::from_static(text.as_bytes()));
+    }
+    objects
+}
+
+#[test]
+fn what_is_claimed_without_a_byte_to_show_for_it_holds_up_nobody() {
+    let begin = Instant::now();
+    let open = open(registry(), billions_of_nothing(), "none.zarr".to_owned());
+    let outcome = run(std::iter::once(("billions of nothing".to_owned(), open)))[0];
+    assert_eq!((outcome.opened, outcome.variables_read), (true, 1), "{outcome:?}");
+    println!("the first of billions of empty texts: {:.1?}", begin.elapsed());
+    let dir = tempfile::tempdir().unwrap();
+    billions_of_nothing().write(dir.path());
+    let mut server = Server::start(dir.path(), &[], &[]);
+    for target in [
+        "opendap/none.zarr.dmr",
+        "opendap/none.zarr.dap",
+        "opendap/none.zarr.dods",
+        "opendap/none.zarr.ascii",
+        "opendap/none.zarr.html",
+        "opendap/none.zarr.kerchunk.json",
+        "opendap/none.zarr.dmrpp",
+        "zarr/none.zarr/v/c/0",
+        "zarr/none.zarr/.zmetadata",
+    ] {
+        let begin = Instant::now();
+        let mut stream = server.connect();
+        write!(stream, "GET /{target} HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        let (took, status) = (begin.elapsed(), String::from_utf8_lossy(&head[9..]).into_owned());
+        println!("{target}: {status} after {took:.1?}");
+        // References to all 131,072 chunks that the array would have are as long as they are, which is told first.
+        let most = if target.contains("kerchunk") { exercise::PATIENCE } else { Duration::from_secs(3) };
+        assert!(took < most, "{target}: {status} after {took:?}");
+        assert_ne!(status, "500", "{target}");
+    }
+    // Everybody has gone: nothing is worked for any more.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = processor_time(&server);
+    std::thread::sleep(Duration::from_secs(1));
+    let used = processor_time(&server) - before;
+    assert!(used < 30, "{used} of 100 parts of a second");
+    server.assert_sound();
+}
+
+/// What the server has had of the processors, in hundredths of a second.
+fn processor_time(server: &Server) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 /// Documents made to do harm: depth, width, entities, expansion, loops.
