@@ -64,7 +64,7 @@ impl Format for Hdf5 {
         let source = blocking(move || {
             let file = File::open(object.clone())?;
             let object = Arc::new(object);
-            let (dataset, values, heaps) = netcdf4::read(&file, &object.name)?;
+            let (dataset, values, heaps) = netcdf4::read(&file, &object)?;
             file.forget_blocks();
             Ok(Hdf5Source { dataset, object, heaps, values, engine })
         });

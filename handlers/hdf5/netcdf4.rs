@@ -30,7 +30,7 @@ pub(super) struct Values {
     info: Arc<DatasetInfo>,
     /// Its unlimited dimensions are longer.
     is_short: bool,
-    /// Made when it is first read: most variables of large files never are.
+    /// Made when it is first read, which most variables of large files never are; at opening when it is short.
     made: OnceLock<Result<Made>>,
 }
 
@@ -72,8 +72,8 @@ impl Values {
 /// The values of every variable.
 pub(super) type ValuesByName = HashMap<FullName, Values>;
 
-/// Reads all metadata of `file`, which is called `name`. Blocks on storage.
-pub(super) fn read(file: &File, name: &Arc<str>) -> Result<(Dataset, ValuesByName, Heaps)> {
+/// Reads all metadata of `file`, which is `object`. Blocks on storage.
+pub(super) fn read(file: &File, object: &Arc<Object>) -> Result<(Dataset, ValuesByName, Heaps)> {
     let mut tree = Tree::read(file)?;
     let heaps = Heaps { file: file.clone(), paths: Arc::new(take(&mut tree.paths)) };
     let dimensions = Dimensions::resolve(&tree, &heaps);
@@ -84,7 +84,8 @@ pub(super) fn read(file: &File, name: &Arc<str>) -> Result<(Dataset, ValuesByNam
     let drafts = tree.groups.iter_mut().map(|g| (take(&mut g.attributes), take(&mut g.datasets)));
     let drafts: Vec<_> = drafts.collect();
     let types = Types::collect(&tree);
-    let mut build = Build { tree: &tree, dimensions: &dimensions, shown, heaps: &heaps, types, values };
+    let mut build =
+        Build { tree: &tree, dimensions: &dimensions, shown, heaps: &heaps, object, types, values };
     let mut groups = Vec::with_capacity(tree.groups.len());
     for (at, (attributes, datasets)) in drafts.into_iter().enumerate() {
         groups.push(Some(build.group(at, attributes, datasets)?));
@@ -101,7 +102,7 @@ pub(super) fn read(file: &File, name: &Arc<str>) -> Result<(Dataset, ValuesByNam
     let mut root = groups.swap_remove(0).ok_or_else(|| Error::internal("a file without a root group"))?;
     root.groups.reverse();
     assign_maps(&mut root);
-    Ok((Dataset::new(Arc::clone(name), root)?, values, heaps))
+    Ok((Dataset::new(Arc::clone(&object.name), root)?, values, heaps))
 }
 
 struct Build<'a> {
@@ -110,6 +111,7 @@ struct Build<'a> {
     /// [`Dimensions::all`] as the model has them.
     shown: Vec<Dimension>,
     heaps: &'a Heaps,
+    object: &'a Arc<Object>,
     types: Types<'a>,
     values: ValuesByName,
 }
@@ -181,7 +183,13 @@ impl Build<'_> {
         }
         let raw = Arc::unwrap_or_clone(dataset.attributes);
         let attributes = attributes(raw, &mut self.types, place, self.heaps)?;
-        self.values.insert(full, Values { info, is_short: short, made: OnceLock::new() });
+        let values = Values { info, is_short: short, made: OnceLock::new() };
+        if short {
+            // What it lacks may be a text in the file, which is read where waiting is allowed: here. An error is told
+            // at reading.
+            let _ = values.made(&full, &data_type, self.object, self.heaps);
+        }
+        self.values.insert(full, values);
         Ok(Some(Variable { attributes, ..Variable::new(name, data_type, dimensions) }))
     }
 }

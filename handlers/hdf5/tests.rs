@@ -373,6 +373,12 @@ fn dimension_scales_of_h5py() {
     run(check("scales.h5", &[]));
 }
 
+/// What is missing of them is a text in the file, too.
+#[test]
+fn texts_that_are_fewer_than_their_dimension_says() {
+    run(check("short_words.h5", &[]));
+}
+
 #[test]
 fn what_netcdf_c_leaves_out() {
     run(check("odd.h5", &[]));

@@ -173,6 +173,16 @@ def scales():
         s.dims[0].attach_scale(u)
 
 
+def short_words():
+    """Fewer texts than their unlimited dimension has places: the rest is a fill value, which is a text in the file."""
+    with h5py.File(path("short_words.h5"), "w") as f:
+        t = f.create_dataset("t", data=np.arange(3), maxshape=(None,))
+        t.make_scale()
+        words = f.create_dataset("words", (2,), h5py.string_dtype(), maxshape=(None,), fillvalue="missing")
+        words[0] = "first"
+        words.dims[0].attach_scale(t)
+
+
 def odd():
     """What netCDF-C leaves out or refuses."""
     with h5py.File(path("odd.h5"), "w") as f:
@@ -416,7 +426,7 @@ def expectations():
 
 if __name__ == "__main__":
     if len(sys.argv) == 1:
-        for make in [types, strings, dims, storage, phony, scales, odd, links, refused, user_block]:
+        for make in [types, strings, dims, storage, phony, scales, short_words, odd, links, refused, user_block]:
             print(make.__name__)
             make()
     expectations()
