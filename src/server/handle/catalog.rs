@@ -7,12 +7,17 @@ use http::Response as HttpResponse;
 
 use super::{Body, Call, kept::Listed};
 use crate::{
-    catalog::{DatasetName, Latest},
+    catalog::{DatasetName, Latest, Listing},
     protocols::{pages, thredds},
     server::{answers::LARGEST_TEXT, routes::CatalogFormat},
 };
 
 impl Call<'_> {
+    /// A page of `listing`, from 1, as whoever asks is to see it.
+    pub(super) fn thredds_view<'a>(&'a self, listing: &'a Listing, page: usize) -> thredds::View<'a> {
+        thredds::View { listing, page, top: &self.top, origin: &self.origin, title: &self.live.config.title }
+    }
+
     pub(super) async fn catalog(
         &self,
         folder: &DatasetName,
@@ -47,13 +52,7 @@ impl Call<'_> {
             Some(Ok(page)) => page,
             Some(Err(_)) => return Err(Error::bad_request("page is not a number")),
         };
-        let view = thredds::View {
-            listing: &listing,
-            page,
-            top: &self.top,
-            origin: &self.origin,
-            title: &self.live.config.title,
-        };
+        let view = self.thredds_view(&listing, page);
         if page == 0 || page > view.page_count() {
             return Err(Error::not_found(format!("there are {} pages", view.page_count())));
         }
@@ -94,13 +93,7 @@ impl Call<'_> {
         if format == CatalogFormat::Html {
             return Self::found(&format!("{}opendap/{}.html", self.top, name.to_url()));
         }
-        let view = thredds::View {
-            listing: &listing,
-            page: 1,
-            top: &self.top,
-            origin: &self.origin,
-            title: &self.live.config.title,
-        };
+        let view = self.thredds_view(&listing, 1);
         let reply = thredds::one(&view, entry, &entry.name)?;
         let version = Version { identity: listing.identity().into(), modified: None };
         Ok(self.send(reply, Some(&version)).await)

@@ -76,13 +76,7 @@ impl Call<'_> {
         let by: Latest = newest.by;
         let missing = || cdm::Error::not_found(format!("{folder} holds no dataset that is complete"));
         let entry = listing.latest(by, newest.quiet).ok_or_else(missing)?;
-        let view = thredds::View {
-            listing: &listing,
-            page: 1,
-            top: &self.top,
-            origin: &self.origin,
-            title: &self.live.config.title,
-        };
+        let view = self.thredds_view(&listing, 1);
         let reply = thredds::one(&view, entry, &scan.shown_name(&entry.name))?;
         // It changes as time passes, not only when the folder does: nothing says that it is the same.
         Ok(Some(self.plain(reply).await))
