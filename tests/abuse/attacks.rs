@@ -34,7 +34,7 @@ pub(crate) struct Target {
     stop: Arc<AtomicBool>,
     /// Connections that the server ended.
     pub(crate) cut: Arc<AtomicUsize>,
-    /// The longest that one of those lasted, in milliseconds.
+    /// The longest that one of those lasted, or of those that were only held, in milliseconds.
     pub(crate) longest: Arc<AtomicUsize>,
     /// Answers by class of status.
     pub(crate) answers: Arc<[AtomicUsize; 6]>,
@@ -62,6 +62,11 @@ impl Target {
     /// The server has ended a connection that was made at `begin`.
     fn was_cut(&self, begin: Instant) {
         self.cut.fetch_add(1, Ordering::Relaxed);
+        self.lasted(begin);
+    }
+
+    /// A connection that was made at `begin` lasts still, or did until now.
+    fn lasted(&self, begin: Instant) {
         let lasted = usize::try_from(begin.elapsed().as_millis()).unwrap();
         self.longest.fetch_max(lasted, Ordering::Relaxed);
     }
@@ -102,21 +107,19 @@ where
     all.join_all().await;
 }
 
-/// Waits for the server to end `stream`, doing `more` every 50 ms; true if it did before the attack stopped.
-async fn held(stream: &mut TcpStream, target: &Target, more: &[u8]) -> bool {
+/// Holds `stream`, made at `begin`, until the server ends it or the attack stops, doing `more` every 50 ms.
+async fn hold(stream: &mut TcpStream, begin: Instant, target: &Target, more: &[u8]) {
     let mut part = [0; 1024];
     while target.goes_on() {
-        match tokio::time::timeout(Duration::from_millis(50), stream.read(&mut part)).await {
-            Ok(Ok(0) | Err(_)) => return true,
-            Ok(Ok(_)) => {}
-            Err(_) => {
-                if stream.write_all(more).await.is_err() {
-                    return true;
-                }
-            }
+        let cut = match tokio::time::timeout(Duration::from_millis(50), stream.read(&mut part)).await {
+            Ok(read) => matches!(read, Ok(0) | Err(_)),
+            Err(_) => stream.write_all(more).await.is_err(),
+        };
+        if cut {
+            return target.was_cut(begin);
         }
     }
-    false
+    target.lasted(begin);
 }
 
 /// Heads that come byte by byte and never end.
@@ -125,9 +128,7 @@ pub(crate) async fn slow_heads(target: Target) {
         let mut stream = connect([127, 0, 1, 1], target.to, None).await?;
         let begin = Instant::now();
         stream.write_all(b"GET /opendap/small.nc.dmr HTTP/1.1\r\nX-").await?;
-        if held(&mut stream, &target, b"a").await {
-            target.was_cut(begin);
-        }
+        hold(&mut stream, begin, &target, b"a").await;
         Ok(())
     })
     .await;
@@ -142,9 +143,7 @@ pub(crate) async fn idle(target: Target) {
         if i % 2 == 0 {
             stream.write_all(b"GET /-/live HTTP/1.1\r\nHost: h\r\n\r\n").await?;
         }
-        if held(&mut stream, &target, b"").await {
-            target.was_cut(begin);
-        }
+        hold(&mut stream, begin, &target, b"").await;
         Ok(())
     })
     .await;
@@ -305,9 +304,7 @@ pub(crate) async fn half_bodies(target: Target) {
             1 => b"1\r\na\r\n",
             _ => b"",
         };
-        if held(&mut stream, &target, more).await {
-            target.was_cut(begin);
-        }
+        hold(&mut stream, begin, &target, more).await;
         Ok(())
     })
     .await;
