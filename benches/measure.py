@@ -8,6 +8,7 @@ and its figures are kept under .work/bench/results for the table that `overview.
 
 import argparse
 import atexit
+import contextlib
 import http.client
 import json
 import math
@@ -264,6 +265,23 @@ def storm(binary, server, targets, connections, seconds, warmup, **settings):
 def limits(binary, *arguments):
     """`limits`: what a plain program reaches."""
     return run_tool(binary, "limits", *arguments)
+
+
+class HttpAlone(Process):
+    """`limits http`: the HTTP library that the server uses with one kept answer, two looks at files and a line of a log for
+    each request, as the server's own kept answers take; nothing else."""
+
+    def __init__(self, binary, server, target):
+        # urllib would ask for a connection of its own, and be told that it is closed.
+        with contextlib.closing(http.client.HTTPConnection(server.address)) as asked:
+            asked.request("GET", target)
+            answer = asked.getresponse()
+            head = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
+            kept = SCRATCH / "kept_answer"
+            kept.write_bytes(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + answer.read())
+        looks = [f"--look={kept}", f"--look={kept}.none"]
+        command = [tool(binary, "limits"), "http", kept, *looks, f"--log={SCRATCH / 'kept_answer.log'}"]
+        super().__init__(command, ready=r"(http://127\.0\.0\.1:\d+)\n")
 
 
 def chunk_list(path, variable):

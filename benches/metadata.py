@@ -20,6 +20,8 @@ import peers
 from measure import BENCH, Failed, Verdicts, number, share
 
 KINDS = (".dmr", ".dds", ".das")
+# The limit of a server that is built on the same library.
+ALONE = "hyper alone"
 # The page of a folder of 10,000 files: seconds of the first answer and of the next ones, its bytes as they are sent, and
 # memory above what the server had before.
 LIMITS = {"first": 1.0, "again": 0.2, "page": 150_000, "memory": 20}
@@ -131,9 +133,11 @@ def main():
         (answers / "thousand").symlink_to(case.root / "thousand")
         for kind in KINDS:
             (answers / f"ordinary.nc{kind}").write_bytes(measure.body(ours, f"/opendap/ordinary.nc{kind}"))
-        with peers.Nginx(answers) as nginx:
+        with peers.Nginx(answers) as nginx, measure.HttpAlone(case.binary, ours, "/opendap/ordinary.nc.dmr") as alone:
             for kind in KINDS:
                 for connections in (1, 256):
+                    if kind == ".dmr":
+                        cases[kind, connections, ALONE] = lambda c=connections: case.storm(alone, "/", c)
                     cases[kind, connections, "nginx"] = lambda kind=kind, c=connections: case.storm(nginx, f"/ordinary.nc{kind}", c)
                     cases[kind, connections, "Thalweg"] = lambda kind=kind, c=connections: case.storm(ours, f"/opendap/ordinary.nc{kind}", c)
             cases["page", 1, "nginx"] = lambda: case.storm(nginx, "/thousand/", 1)
@@ -172,7 +176,7 @@ def peer_cases(case, cases, once):
 
 def table(case, found, many):
     lines = [
-        "A dataset of 11 variables with 10 attributes each that is open already; nginx has the answers as files. The page is of a folder of 1,000 files.",
+        "A dataset of 11 variables with 10 attributes each that is open already; nginx has the answers as files. hyper alone is the library that Thalweg uses for HTTP, with the same answer in memory; for each request it looks at two files and adds a line to a log, and does nothing else. The page is of a folder of 1,000 files.",
         "",
         "| what | connections | server | requests/s | of nginx | p50 ms | p99 ms | errors | server µs a request |",
         "|---|---|---|---|---|---|---|---|---|",

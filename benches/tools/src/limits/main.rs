@@ -6,6 +6,7 @@
 
 mod chunks;
 mod decode;
+mod http;
 mod tcp;
 
 use std::{path::PathBuf, time::Duration};
@@ -48,6 +49,17 @@ enum Limit {
         #[arg(long)]
         file: Option<PathBuf>,
     },
+    /// Gives a kept answer to whoever asks, by the HTTP library that the server uses; says where.
+    Http {
+        /// A whole response.
+        answer: PathBuf,
+        /// A file to look at for each request.
+        #[arg(long)]
+        look: Vec<PathBuf>,
+        /// A file to add a line to for each request.
+        #[arg(long)]
+        log: Option<PathBuf>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -58,6 +70,9 @@ fn main() -> Result<()> {
             decode::random(&chunks::List::read(&chunks)?, threads, Duration::from_secs_f64(seconds), seed)?
         }
         Limit::Tcp { bytes, file } => tcp::send(bytes, file.as_deref())?,
+        Limit::Http { answer, look, log } => {
+            return http::serve(&std::fs::read(answer)?, http::Chores { looks: look, log });
+        }
     };
     println!("{report}");
     Ok(())
