@@ -100,44 +100,84 @@ pub(super) async fn turn() -> Option<Turn> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        time::{Duration, Instant},
+    };
+
+    use tokio::time::timeout;
 
     use super::*;
     use crate::storage::blocking;
 
-    async fn slow() {
-        let sleep = || {
-            std::thread::sleep(Duration::from_millis(100));
-            Ok(())
-        };
-        blocking(sleep).await.unwrap();
+    /// Longer than any step takes that does not wait for another.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Steps that block until the gate is opened, and how many have been in it at once.
+    #[derive(Default)]
+    struct Gate {
+        opened: AtomicBool,
+        inside: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Gate {
+        async fn pass(self: Arc<Self>) {
+            let step = move || {
+                let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most.fetch_max(inside, Ordering::SeqCst);
+                let begin = Instant::now();
+                while !self.opened.load(Ordering::SeqCst) && begin.elapsed() < PATIENCE {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                self.inside.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            };
+            blocking(step).await.unwrap();
+        }
+
+        /// Waits until somebody is inside.
+        async fn is_reached(&self) {
+            let reached = async {
+                while self.inside.load(Ordering::SeqCst) == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(PATIENCE, reached).await.unwrap();
+        }
     }
 
     #[tokio::test]
     async fn who_reads_little_does_not_wait() {
-        let turns = Arc::new(Semaphore::new(1));
-        let begin = Instant::now();
-        let much: Vec<_> = (0..4).map(|_| tokio::spawn(in_bulk(Arc::clone(&turns), slow()))).collect();
-        tokio::task::yield_now().await;
-        blocking(|| Ok(())).await.unwrap();
-        assert!(begin.elapsed() < Duration::from_millis(90), "{:?}", begin.elapsed());
+        let (gate, turns) = (Arc::new(Gate::default()), Arc::new(Semaphore::new(1)));
+        let much: Vec<_> =
+            (0..4).map(|_| tokio::spawn(in_bulk(Arc::clone(&turns), Arc::clone(&gate).pass()))).collect();
+        gate.is_reached().await;
+        timeout(PATIENCE, blocking(|| Ok(()))).await.unwrap().unwrap();
+        assert!(much.iter().all(|task| !task.is_finished()));
+        gate.opened.store(true, Ordering::SeqCst);
         for task in much {
-            task.await.unwrap();
+            timeout(PATIENCE, task).await.unwrap().unwrap();
         }
-        assert!(begin.elapsed() >= Duration::from_millis(400), "they took turns");
+        assert_eq!(gate.most.load(Ordering::SeqCst), 1, "they took turns");
     }
 
     #[tokio::test]
     async fn a_party_waits_behind_its_own() {
-        let turns = Arc::new(Semaphore::new(2));
+        let (gate, turns) = (Arc::new(Gate::default()), Arc::new(Semaphore::new(2)));
         let (one, other) = (Party::default(), Party::default());
         let narrow = Party { bulk: Arc::new(Semaphore::new(1)), decoding: Arc::clone(&one.decoding) };
-        let begin = Instant::now();
-        let crowd: Vec<_> =
-            (0..20).map(|_| tokio::spawn(narrow.clone().run(in_bulk(Arc::clone(&turns), slow())))).collect();
-        tokio::task::yield_now().await;
-        other.run(in_bulk(Arc::clone(&turns), slow())).await;
-        assert!(begin.elapsed() < Duration::from_millis(190), "{:?}", begin.elapsed());
-        crowd.iter().for_each(tokio::task::JoinHandle::abort);
+        let crowd: Vec<_> = (0..20)
+            .map(|_| tokio::spawn(narrow.clone().run(in_bulk(Arc::clone(&turns), Arc::clone(&gate).pass()))))
+            .collect();
+        gate.is_reached().await;
+        let step = async { blocking(|| Ok(())).await.unwrap() };
+        timeout(PATIENCE, other.run(in_bulk(Arc::clone(&turns), step))).await.unwrap();
+        assert!(crowd.iter().all(|task| !task.is_finished()));
+        gate.opened.store(true, Ordering::SeqCst);
+        for task in crowd {
+            timeout(PATIENCE, task).await.unwrap().unwrap();
+        }
+        assert_eq!(gate.most.load(Ordering::SeqCst), 1, "a party has no more turns than its own");
     }
 }
