@@ -1,6 +1,7 @@
 //! What a plain program reaches on this machine, for the server to be compared with: chunks decoded by the best codecs
-//! there are, bytes sent over the loopback interface. Buffers are used again, and nothing is done that the task does not
-//! need. Reports are JSON on standard output; rates are in millions of decoded bytes.
+//! there are, bytes sent over the loopback interface, one answer given by the HTTP library alone. Buffers are used again,
+//! and nothing is done that the task does not need. Reports are JSON on standard output; rates are in millions of decoded
+//! bytes. The HTTP library reports nothing: the load generator does.
 
 #![allow(clippy::print_stdout, reason = "the report is what this program is for")]
 
