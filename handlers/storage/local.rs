@@ -27,6 +27,7 @@ use cdm::{Error, ErrorKind, Result, Version};
 use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
+use self::directory::Found;
 use super::{
     FileStatus, Object, Part, ReadRanges, Store, blocking,
     coalesce::{GAP, LARGEST, coalesce},
@@ -40,8 +41,8 @@ use crate::buffers::Buffer;
 #[derive(Debug, Clone)]
 pub struct LocalRoot {
     dir: Arc<Dir>,
-    /// Whether it is looked at without a thread that may block.
-    is_near: bool,
+    /// The device it is on, where it is looked at without a thread that may block.
+    near: Option<u64>,
     /// The absolute paths it is known by: as it was given, and without symbolic links.
     known_as: Arc<[String]>,
     /// Where links may lead besides.
@@ -82,8 +83,8 @@ impl LocalRoot {
         let given = std::path::absolute(path).ok();
         let known_as = given.into_iter().chain(path.canonicalize().ok());
         let known_as = known_as.filter_map(|p| p.into_os_string().into_string().ok()).collect();
-        let is_near = near::is_near(&dir);
-        Ok(Self { dir: Arc::new(dir), is_near, known_as, symlinks: Symlinks::default() })
+        let near = near::device(&dir);
+        Ok(Self { dir: Arc::new(dir), near, known_as, symlinks: Symlinks::default() })
     }
 
     /// The same, whose symbolic links may lead where `symlinks` says.
@@ -99,8 +100,7 @@ impl LocalRoot {
     /// process is out of descriptors.
     pub async fn stat(&self, path: &str) -> Result<FileStatus> {
         if let Some(found) = self.look(path) {
-            let stamp = Stamp::of_file(&found.map_err(access_error)?)?;
-            return Ok(FileStatus { size: stamp.size, version: stamp.version() });
+            return found.map_err(access_error)?.status();
         }
         self.blocking(path, Self::status).await
     }
@@ -116,8 +116,8 @@ impl LocalRoot {
     }
 
     /// What is at `path`, if that is told at once.
-    fn look(&self, path: &str) -> Option<io::Result<std::fs::Metadata>> {
-        self.is_near.then(|| near::look(&self.dir, path)).flatten()
+    fn look(&self, path: &str) -> Option<io::Result<Found>> {
+        near::look(&self.dir, self.near?, path).map(|stat| stat.map(Found::from))
     }
 
     /// Opens the regular file `path`; the object holds the descriptor and is named `path`.
@@ -156,11 +156,7 @@ impl LocalRoot {
 
     fn status(&self, path: &str) -> Result<FileStatus> {
         let meta = self.at(Path::new(path), |dir, path| dir.metadata(path)).map_err(access_error)?;
-        if !meta.is_file() {
-            return Err(Error::not_found("there is no such file"));
-        }
-        let stamp = Stamp::of_entry(&meta);
-        Ok(FileStatus { size: stamp.size, version: stamp.version() })
+        Found::from(meta).status()
     }
 
     fn open_blocking(&self, path: &str) -> Result<Object> {
@@ -175,7 +171,11 @@ impl LocalRoot {
             }
         };
         let file = self.at(Path::new(path), open).map_err(access_error)?.into_std();
-        let stamp = Stamp::of_file(&file.metadata().map_err(read_error)?)?;
+        let meta = file.metadata().map_err(read_error)?;
+        if !meta.is_file() {
+            return Err(no_file());
+        }
+        let stamp = Stamp::of(&meta);
         Ok(Object {
             name: path.into(),
             size: stamp.size,
@@ -290,7 +290,7 @@ impl Store for LocalRoot {
     }
 
     fn may_be_folder(&self, path: &str) -> bool {
-        self.look(path).is_none_or(|found| found.is_ok_and(|meta| meta.is_dir()))
+        self.look(path).is_none_or(|found| found.is_ok_and(|found| found.is_folder()))
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
@@ -386,11 +386,6 @@ impl Stamp {
         }
     }
 
-    /// Of what must be a regular file.
-    fn of_file(meta: &std::fs::Metadata) -> Result<Self> {
-        if meta.is_file() { Ok(Self::of(meta)) } else { Err(Error::not_found("there is no such file")) }
-    }
-
     fn of(meta: &std::fs::Metadata) -> Self {
         Self {
             device: meta.dev(),
@@ -405,9 +400,22 @@ impl Stamp {
     fn version(&self) -> Version {
         let (m, mn) = self.modified;
         let (c, cn) = self.changed;
+        // Said for every request, which `format!` would make twice as long.
+        let mut identity = String::with_capacity(96);
+        for (number, end) in [
+            (self.device, "-"),
+            (self.inode, "-"),
+            (self.size, "-"),
+            (m.cast_unsigned(), "."),
+            (mn.cast_unsigned(), "-"),
+            (c.cast_unsigned(), "."),
+            (cn.cast_unsigned(), ""),
+        ] {
+            push_hex(&mut identity, number);
+            identity.push_str(end);
+        }
         Version {
-            identity: format!("{:x}-{:x}-{:x}-{m:x}.{mn:x}-{c:x}.{cn:x}", self.device, self.inode, self.size)
-                .into(),
+            identity: identity.into(),
             // What was before 1970 no HTTP date can say.
             modified: self.time().filter(|time| *time >= SystemTime::UNIX_EPOCH),
         }
@@ -431,6 +439,15 @@ impl Stamp {
             && self.modified == now.modified
             && (self.changed == now.changed || self.links != now.links)
     }
+}
+
+/// Adds `number` as `{:x}` would.
+fn push_hex(text: &mut String, number: u64) {
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    text.extend((0..digits).rev().filter_map(|at| {
+        let digit = u32::try_from((number >> (4 * at)) & 0xF).ok()?;
+        char::from_digit(digit, 16)
+    }));
 }
 
 /// Positioned reads of one open file.
@@ -510,6 +527,10 @@ impl ReadRanges for LocalFile {
         self.inner.fill(start, out)?;
         self.inner.unchanged()
     }
+}
+
+fn no_file() -> Error {
+    Error::not_found("there is no such file")
 }
 
 /// Whether a path was refused because it leads out of the directory that it is beneath.

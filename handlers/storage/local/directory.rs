@@ -4,9 +4,10 @@
 use std::io;
 
 use cap_std::fs::{Dir, Metadata};
+use cdm::Result;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 
-use super::Stamp;
+use super::{FileStatus, Stamp, no_file};
 
 /// What is behind a name.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,14 @@ impl Found {
 
     pub(super) fn is_file(&self) -> bool {
         self.kind.is_file()
+    }
+
+    /// Of what must be a regular file.
+    pub(super) fn status(&self) -> Result<FileStatus> {
+        if !self.is_file() {
+            return Err(no_file());
+        }
+        Ok(FileStatus { size: self.stamp.size, version: self.stamp.version() })
     }
 }
 
