@@ -169,13 +169,14 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 (client, clients.visit(&live.config, client))
             }
         };
-        async move {
+        // Boxed: what hyper and tower move on the way is a pointer.
+        Box::pin(async move {
             let log = (Arc::clone(&shared.metrics), shared.access.get().copied());
             let answer =
                 |request, id: Arc<str>| async move { handle(&shared, &connection, request, &id).await };
             let answered = traced((client, peer.ip()), log, request, answer);
             Ok::<_, Infallible>(on_behalf(place, answered).await)
-        }
+        })
     });
     let serving = http1::Builder::new()
         .timer(IdleTimer::default())

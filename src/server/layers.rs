@@ -1,7 +1,7 @@
 //! Around every request: its id and its log line, and the panic guard.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -51,7 +51,10 @@ fn id_of(headers: &HeaderMap) -> Arc<str> {
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{:x}-{count:x}", now.as_micros()).into()
+    let mut id = String::with_capacity(32);
+    // Writing to memory cannot fail.
+    let _ = write!(id, "{:x}-{count:x}", now.as_micros());
+    id.into()
 }
 
 /// Who has signed in, as the answer carries it to the log.
@@ -85,7 +88,8 @@ pub(super) async fn traced<B, F: Future<Output = Response<Body>>>(
         outcome: "cancelled",
         reason: None,
     };
-    let answered = line.read.around(async { answer(request, Arc::clone(&id)).await });
+    // Boxed once, before it is wrapped: each wrapping moves what it wraps.
+    let answered = line.read.around(Box::pin(answer(request, Arc::clone(&id))));
     let answered = AssertUnwindSafe(answered).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         line.metrics.panicked();

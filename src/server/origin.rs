@@ -41,7 +41,8 @@ pub(super) fn origin(
     }
     let is_https = forwarded.proto.as_deref().map_or(is_secure, |proto| proto == "https");
     let scheme = if is_https { "https" } else { "http" };
-    Ok(format!("{scheme}://{host}{}", forwarded.prefix.unwrap_or_default()))
+    // Said for every request, which `format!` would make twice as long.
+    Ok([scheme, "://", &host, &forwarded.prefix.unwrap_or_default()].concat())
 }
 
 /// The address of the client: of a trusted proxy's, the last that no trusted proxy has.
