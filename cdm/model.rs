@@ -1,8 +1,9 @@
 //! Datasets, groups, dimensions and variables: the description, without values.
 
-use std::{borrow::Borrow, collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use crate::{Attributes, DataType, EnumType, Error, Result};
+use foldhash::{HashMap, HashMapExt};
 
 /// The absolute name of a variable, dimension, group or type: `/`, `/sst`, `/forecast/t2m`.
 ///

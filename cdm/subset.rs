@@ -1,10 +1,8 @@
 //! A smaller Source: chosen variables, selections, members and rows of another.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt, HashSet};
 use futures::StreamExt;
 
 use crate::{

@@ -1,9 +1,10 @@
 //! Which coordinate variables give positions along a variable's dimensions: the one rule all formats
 //! share. It reads names, dimensions and the CF `coordinates` attribute; it never reads values.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use cdm::{Dimension, FullName, Group, Variable};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 /// Names in one `coordinates` attribute that are looked up; more are ignored.
 const MAX_NAMES: usize = 64;

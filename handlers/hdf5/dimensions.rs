@@ -1,13 +1,14 @@
 //! The dimensions of a file, as netCDF-C finds them: dimension scales, the ids netCDF-4 hides in
 //! attributes, the references between datasets and scales, and phony dimensions for the rest.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     elements::Heaps,
     format::{DatasetInfo, Dataspace, Datatype, FloatKind, RawAttribute, VarLenKind},
     tree::{DatasetDraft, Tree},
 };
+use foldhash::HashMap;
 
 /// How the NAME of a scale begins that is a dimension without a variable.
 const WITHOUT_VARIABLE: &str = "This is a netCDF dimension but not a netCDF variable";

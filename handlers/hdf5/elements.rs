@@ -6,10 +6,11 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use cdm::{Block, Error, FullName, Result};
+use foldhash::HashMap;
 
 use super::{
     format::{ByteOrder, Datatype, File, ReferenceKind, StringPadding, VarLenKind},

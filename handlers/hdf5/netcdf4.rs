@@ -2,12 +2,12 @@
 //! netCDF-C leaves out but the model can say (references, booleans, half floats, array types).
 
 use std::{
-    collections::HashMap,
     mem::take,
     sync::{Arc, OnceLock},
 };
 
 use cdm::{DataType, Dataset, Dimension, Error, ErrorKind, FullName, Group, Result, Variable};
+use foldhash::{HashMap, HashMapExt};
 
 use super::{
     arrays::{array, missing_element},

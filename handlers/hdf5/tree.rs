@@ -5,12 +5,10 @@
 //! name it has, soft links included, as in netCDF-C. Left out, with a warning in the log: links to
 //! other files, links that lead nowhere, soft links to groups, and names no path can express.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use cdm::{Error, FullName, Result};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::format::{DatasetInfo, Datatype, File, LinkTarget, NodeKind, RawAttribute};
 

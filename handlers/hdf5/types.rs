@@ -4,14 +4,12 @@
 //! stay nameless, except enumerations, which the model demands a name for: `<variable>_t`, declared in
 //! the variable's group.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use cdm::{
     DataType, Dimension, EnumType, Error, FullName, OpaqueType, RecordType, Result, TypeDefinition, Variable,
 };
+use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::{
     elements::{array_of, unsupported},

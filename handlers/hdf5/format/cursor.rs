@@ -70,11 +70,15 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8]> {
-        let (head, tail) = self.rest.split_at_checked(n).ok_or_else(|| {
-            self.place.corrupt(format_args!("{n} bytes are needed where {} are left", self.rest.len()))
-        })?;
+        let Some((head, tail)) = self.rest.split_at_checked(n) else { return Err(self.short(n)) };
         self.rest = tail;
         Ok(head)
+    }
+
+    /// Apart, so that what reads is small enough to become part of its callers.
+    #[cold]
+    fn short(&self, n: usize) -> Error {
+        self.place.corrupt(format_args!("{n} bytes are needed where {} are left", self.rest.len()))
     }
 
     #[inline]
@@ -123,9 +127,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let Some((array, tail)) = self.rest.split_first_chunk() else {
-            return Err(self.take(N).err().unwrap_or_else(|| self.place.corrupt("it is too short")));
-        };
+        let Some((array, tail)) = self.rest.split_first_chunk() else { return Err(self.short(N)) };
         self.rest = tail;
         Ok(*array)
     }

@@ -1,9 +1,8 @@
 //! Fractal heaps: where dense links, dense attributes and shared messages keep their bytes.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use cdm::Result;
+use foldhash::{HashMap, HashMapExt};
 
 use super::{
     btree2::BTree2,

@@ -1,12 +1,13 @@
 //! Global heap collections: the bytes of variable-length values.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use cdm::Result;
+use foldhash::HashMap;
 
 use super::{
     cursor::{Cursor, Place},

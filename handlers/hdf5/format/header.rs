@@ -1,9 +1,10 @@
 //! Object headers, versions 1 and 2: the list of messages that describes an object.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use cdm::Result;
+use foldhash::{HashSet, HashSetExt};
 
 use super::{
     cursor::{Cursor, Place},

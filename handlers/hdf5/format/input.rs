@@ -1,13 +1,11 @@
 //! The file's bytes by file address, through a small cache of aligned blocks: metadata is many tiny
 //! reads near each other. And the budget that bounds each walk of a structure.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use cdm::{Error, Result};
+use foldhash::HashMap;
 
 use super::{
     checksum::lookup3,

@@ -36,13 +36,11 @@ mod old_group;
 mod shared;
 mod superblock;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cdm::{Result, ResultExt};
+use foldhash::{HashSet, HashSetExt};
 
 pub use self::{
     attribute::RawAttribute,

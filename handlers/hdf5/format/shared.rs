@@ -1,10 +1,9 @@
 //! Messages whose body lies elsewhere: in a committed datatype's header, or in the file's heap of
 //! shared messages.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use cdm::Result;
+use foldhash::{HashMap, HashMapExt};
 
 use super::{
     Datatype,

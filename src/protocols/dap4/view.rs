@@ -3,12 +3,10 @@
 //! One stable rule for both the metadata and the data response, so their orders agree. Names of
 //! variables do not change; reading passes straight through.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use cdm::{BlockStream, Dataset, Dimension, FullName, Group, Result, Selection, Source, Variable, Version};
+use foldhash::{HashMap, HashSet, HashSetExt};
 
 /// `source` as DAP4 shows it; itself when nothing needs to change.
 ///
