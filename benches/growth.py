@@ -167,12 +167,15 @@ class Members(Curve):
 class Clients(Curve):
     """Streams of parts of a variable at once."""
 
-    growth = {"seconds": (LINEAR, "they share the processors"), "MB": (FLAT, "")}
+    growth = {
+        "seconds": (LINEAR, "they share the processors"),
+        "MB": (LINEAR, "what is on its way for all of them together, up to limits.memory (96 MiB), then flat"),
+    }
 
     def __init__(self, chosen):
         self.steps = 20 if chosen.quick else 360
         self.part = 4 if chosen.quick else 24
-        sizes = [1, 2, 4] if chosen.quick else [1, 2, 4, 8, 16, 32, 64, 128]
+        sizes = [1, 2, 4] if chosen.quick else [1, 2, 4, 8, 16, 32, 64, 128, 256]
         super().__init__("Clients at once", f"clients, each {self.part} steps of 1.04 MB", sizes)
         self.path = inputs.whole(self.steps)["slabs"]
         self.server = chosen.server

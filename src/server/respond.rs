@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use cdm::{Error, Result, Version};
 use futures::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 
 use super::{
@@ -199,16 +199,16 @@ fn validator_headers(headers: &mut HeaderMap, validators: &Validators, gzip: boo
 
 /// Headers of every answer: promises R22 (pages cannot be misused) and R23 (public data, any origin).
 fn common_headers(headers: &mut HeaderMap) {
-    const COMMON: [(&str, &str); 5] = [
-        ("x-content-type-options", "nosniff"),
+    const COMMON: [(HeaderName, &str); 5] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (
-            "content-security-policy",
+            header::CONTENT_SECURITY_POLICY,
             "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
         ),
-        ("referrer-policy", "same-origin"),
-        ("access-control-allow-origin", "*"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (
-            "access-control-expose-headers",
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
             "ETag, Content-Disposition, Content-Description, Content-Length, Content-Range, Accept-Ranges, XDAP, \
              XDODS-Server, X-Request-Id",
         ),

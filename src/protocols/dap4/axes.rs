@@ -73,13 +73,16 @@ pub(super) fn select(
             dimensions.push(left);
             continue;
         }
-        let label = match &dimension.name {
-            Some(name) => format!("dimension {}", name.short()),
-            None => format!("axis {i} of {shown}"),
+        let words = || {
+            let label = match &dimension.name {
+                Some(name) => format!("dimension {}", name.short()),
+                None => format!("axis {i} of {shown}"),
+            };
+            // What to try keeps the other brackets as they are.
+            let before: String = brackets.iter().take(i).map(ToString::to_string).collect();
+            Words { label, before: format!("{shown}{before}") }
         };
-        // What to try keeps the other brackets as they are.
-        let before: String = brackets.iter().take(i).map(ToString::to_string).collect();
-        let kept = slices(axis, dimension.size, &label, &format!("{shown}{before}"))?;
+        let kept = slices(axis, dimension.size, &words)?;
         let is_whole = matches!(kept.as_slice(), [s] if *s == Slice::all(dimension.size));
         let is_resized = dimension.name.as_ref().is_some_and(|n| resized.contains_key(n));
         if is_whole && !is_resized {
@@ -120,19 +123,27 @@ fn scalar(brackets: &[Axis], shown: &str) -> Checked<()> {
     }
 }
 
-/// The slices of an axis of `size` elements; `label` and `before` word the messages.
+/// What messages about the slices of an axis say.
+pub(super) struct Words {
+    /// What the axis is called.
+    pub(super) label: String,
+    /// What of the constraint stands before its slices.
+    pub(super) before: String,
+}
+
+/// The slices of an axis of `size` elements; `words` are asked for when something is wrong.
 ///
 /// # Errors
 /// Indices outside, a start behind the stop, a step of 0.
-pub(super) fn slices(axis: &Axis, size: u64, label: &str, before: &str) -> Checked<Vec<Slice>> {
+pub(super) fn slices(axis: &Axis, size: u64, words: &dyn Fn() -> Words) -> Checked<Vec<Slice>> {
     if size == 0 || axis.parts.is_empty() {
         // There is nothing to choose from: some clients ask [0:1:huge] of an empty axis.
         return Ok(vec![Slice::all(size)]);
     }
-    axis.parts.iter().map(|part| slice(*part, axis, size, label, before)).collect()
+    axis.parts.iter().map(|part| slice(*part, axis, size, words)).collect()
 }
 
-fn slice(part: Part, axis: &Axis, size: u64, label: &str, before: &str) -> Checked<Slice> {
+fn slice(part: Part, axis: &Axis, size: u64, words: &dyn Fn() -> Words) -> Checked<Slice> {
     let Part { start, step, last } = part;
     let highest = size - 1;
     let stop = match last {
@@ -142,9 +153,11 @@ fn slice(part: Part, axis: &Axis, size: u64, label: &str, before: &str) -> Check
     };
     if step == 0 {
         let fault = Fault::new(axis.at, format!("a step of 0 in {axis}"));
+        let Words { before, .. } = words();
         return Err(fault.advise(format!("Try {before}[{start}:1:{}].", stop.min(highest))));
     }
     if start > highest || stop > highest {
+        let Words { label, before } = words();
         let elements = plural(usize::try_from(size).unwrap_or(usize::MAX), "element");
         let fault = Fault::new(
             axis.at,
@@ -158,6 +171,7 @@ fn slice(part: Part, axis: &Axis, size: u64, label: &str, before: &str) -> Check
     }
     if start > stop {
         let fault = Fault::new(axis.at, format!("the start {start} lies past the stop {stop} in {axis}"));
+        let Words { before, .. } = words();
         return Err(fault.advise(format!("Try {before}[{stop}:{step}:{start}].")));
     }
     let count = (stop - start) / step + 1;

@@ -7,6 +7,17 @@ use crate::protocols::Request;
 
 /// How this server names itself to DAP clients.
 const SERVER: &str = concat!("thalweg/", env!("CARGO_PKG_VERSION"));
+/// Headers of an answer, with those that the server adds.
+const HEADERS: usize = 24;
+const DESCRIPTION: HeaderName = HeaderName::from_static("content-description");
+/// The protocol and the server, as clients of all ages look for them.
+const NAMES: [(HeaderName, &str); 5] = [
+    (HeaderName::from_static("xdap"), "4.0"),
+    (HeaderName::from_static("x-dap"), "4.0"),
+    (HeaderName::from_static("xdods-server"), SERVER),
+    (HeaderName::from_static("xopendap-server"), SERVER),
+    (HeaderName::from_static("x-dap-server"), SERVER),
+];
 /// The media type of error documents.
 const ERROR_TYPE: &str = "application/vnd.opendap.dap4.error+xml";
 
@@ -57,17 +68,11 @@ pub(super) fn of_error() -> HeaderMap {
 
 /// What every DAP4 reply says.
 fn dap(media_type: &'static str, description: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    for (name, value) in [
-        ("content-description", description),
-        ("xdap", "4.0"),
-        ("x-dap", "4.0"),
-        ("xdods-server", SERVER),
-        ("xopendap-server", SERVER),
-        ("x-dap-server", SERVER),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    headers.insert(DESCRIPTION, HeaderValue::from_static(description));
+    for (name, value) in &NAMES {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     headers
 }

@@ -64,8 +64,8 @@ fn dimension_slice(
         let fault = Fault::new(at, format!("there is no shared dimension {}", spelling.text()));
         return Err(suggest(fault, spelling.text(), names(), &group.name));
     };
-    let label = format!("dimension {}", name.short());
-    let slices = axes::slices(&slice.axis, dimension.size, &label, &format!("{name}="))?;
+    let words = || axes::Words { label: format!("dimension {}", name.short()), before: format!("{name}=") };
+    let slices = axes::slices(&slice.axis, dimension.size, &words)?;
     let size = slices.iter().map(|s| s.count).sum();
     Ok((name, (slices, Dimension { size, ..dimension.clone() })))
 }
