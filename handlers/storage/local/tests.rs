@@ -148,3 +148,13 @@ fn no_more_descriptors_is_a_passing_state_of_the_server() {
     let broken = io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
     assert_eq!(access_error(broken).kind(), ErrorKind::Storage);
 }
+
+#[test]
+fn numbers_of_a_version_are_written_as_ever() {
+    // Indexes on disk have them: another spelling would make every one of them anew.
+    for number in [0, 1, 15, 16, 0xABCD, (-1_i64).cast_unsigned(), u64::MAX >> 1] {
+        let mut text = String::new();
+        push_hex(&mut text, number);
+        assert_eq!(text, format!("{number:x}"));
+    }
+}
