@@ -63,17 +63,19 @@ fn status(stream: &mut TcpStream, target: &str) -> u16 {
 #[test]
 fn out_of_descriptors_is_503_and_passes() {
     let dir = tempfile::tempdir().unwrap();
+    // In a folder: a look at what is in the root itself needs no descriptor.
+    fs::create_dir(dir.path().join("in")).unwrap();
     for i in 0..FILES {
-        netcdf3::write(&dir.path().join(format!("{i}.nc")), [2, 3, 4], 1, false);
+        netcdf3::write(&dir.path().join(format!("in/{i}.nc")), [2, 3, 4], 1, false);
     }
     let mut server = Server::start(dir.path(), &[], &[]);
     let mut kept = server.connect();
-    assert_eq!(status(&mut kept, "/opendap/0.nc.dds"), 200);
+    assert_eq!(status(&mut kept, "/opendap/in/0.nc.dds"), 200);
 
     // Not one more: no file can be looked at, and it is not said that they are not there.
     allow(&server, next_descriptor(&server));
     for i in 0..FILES {
-        assert_eq!(status(&mut kept, &format!("/opendap/{i}.nc.dds")), 503, "{i}");
+        assert_eq!(status(&mut kept, &format!("/opendap/in/{i}.nc.dds")), 503, "{i}");
     }
     // What needs no file is served as before.
     assert_eq!(status(&mut kept, "/-/live"), 200);
@@ -88,10 +90,10 @@ fn out_of_descriptors_is_503_and_passes() {
 
     allow(&server, 1000);
     for mut stream in waiting {
-        assert_eq!(status(&mut stream, "/opendap/1.nc.dds"), 200, "who waited is served");
+        assert_eq!(status(&mut stream, "/opendap/in/1.nc.dds"), 200, "who waited is served");
     }
     for i in 0..FILES {
-        assert_eq!(server.get(&format!("/opendap/{i}.nc.dds")).status, 200, "{i}");
+        assert_eq!(server.get(&format!("/opendap/in/{i}.nc.dds")).status, 200, "{i}");
     }
     server.assert_sound();
 }
