@@ -11,7 +11,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     io,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -171,16 +171,13 @@ impl LocalRoot {
             }
         };
         let file = self.at(Path::new(path), open).map_err(access_error)?.into_std();
-        let meta = file.metadata().map_err(read_error)?;
-        if !meta.is_file() {
-            return Err(no_file());
-        }
-        let stamp = Stamp::of(&meta);
+        let found = Found::of(&file).map_err(read_error)?;
+        let FileStatus { size, version } = found.status()?;
         Ok(Object {
             name: path.into(),
-            size: stamp.size,
-            version: stamp.version(),
-            reader: Arc::new(LocalFile { inner: Arc::new(Opened { file, stamp }) }),
+            size,
+            version,
+            reader: Arc::new(LocalFile { inner: Arc::new(Opened { file, stamp: found.stamp }) }),
             url: None,
         })
     }
@@ -386,17 +383,6 @@ impl Stamp {
         }
     }
 
-    fn of(meta: &std::fs::Metadata) -> Self {
-        Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-            links: meta.nlink(),
-        }
-    }
-
     fn version(&self) -> Version {
         let (m, mn) = self.modified;
         let (c, cn) = self.changed;
@@ -493,7 +479,7 @@ impl Opened {
 
     /// Asked after every batch: bytes read before a change was noticed are never given out.
     fn unchanged(&self) -> Result<()> {
-        let now = Stamp::of(&self.file.metadata().map_err(read_error)?);
+        let now = Found::of(&self.file).map_err(read_error)?.stamp;
         if self.stamp.same_bytes(&now) {
             Ok(())
         } else {
@@ -527,10 +513,6 @@ impl ReadRanges for LocalFile {
         self.inner.fill(start, out)?;
         self.inner.unchanged()
     }
-}
-
-fn no_file() -> Error {
-    Error::not_found("there is no such file")
 }
 
 /// Whether a path was refused because it leads out of the directory that it is beneath.

@@ -1,13 +1,13 @@
 //! What a directory holds, as the kernel says it: names with what they are, each from one call, made of nothing
 //! more than is needed. Listings of large folders are made on every request, and nothing else takes as long.
 
-use std::io;
+use std::{fs::File, io};
 
 use cap_std::fs::{Dir, Metadata};
-use cdm::Result;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
+use cdm::{Error, Result};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
-use super::{FileStatus, Stamp, no_file};
+use super::{FileStatus, Stamp};
 
 /// What is behind a name.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// What is open.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        Ok(fstat(file)?.into())
+    }
+
     pub(super) fn is_link(&self) -> bool {
         self.kind.is_symlink()
     }
@@ -32,7 +37,7 @@ impl Found {
     /// Of what must be a regular file.
     pub(super) fn status(&self) -> Result<FileStatus> {
         if !self.is_file() {
-            return Err(no_file());
+            return Err(Error::not_found("there is no such file"));
         }
         Ok(FileStatus { size: self.stamp.size, version: self.stamp.version() })
     }
