@@ -22,11 +22,13 @@ fn start(data: &Path, kept: &Path) -> Server {
     Server::start(data, &[], &[("THALWEG_INDEX_FOLDER", kept.to_str().unwrap())])
 }
 
-/// The names of the regular files in `folder`.
+/// The names of the regular files in `folder`, without those that are not yet written whole (or were not, when their server was
+/// killed).
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
     let regular = entries.filter(|entry| entry.file_type().unwrap().is_file());
-    regular.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    let names = regular.map(|entry| entry.file_name().into_string().unwrap());
+    names.filter(|name| !name.ends_with(".new")).collect()
 }
 
 fn until(what: &str, is_so: impl Fn() -> bool) {
