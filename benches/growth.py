@@ -169,7 +169,7 @@ class Clients(Curve):
 
     growth = {
         "seconds": (LINEAR, "they share the processors"),
-        "MB": (LINEAR, "what is on its way for all of them together, up to limits.memory (96 MiB), then flat"),
+        "MB": (LINEAR, "what is on its way for all of them together, up to limits.memory (128 MiB), then flat"),
     }
 
     def __init__(self, chosen):

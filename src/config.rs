@@ -192,7 +192,7 @@ impl Default for Limits {
             response_text: 100 * MIB,
             data_responses: 512,
             queue_timeout: Duration::from_secs(5),
-            memory: 96 * MIB,
+            memory: 128 * MIB,
             chunk_cache: 96 * MIB,
             open_datasets: 512,
             drain_timeout: Duration::from_secs(30),

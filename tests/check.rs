@@ -50,7 +50,7 @@ fn each_problem_has_its_consequence_and_its_fix() {
     assert_eq!((code, errors.as_str()), (1, ""));
     insta::assert_snapshot!(text, @r#"
     warning: chunks.h5 /huge: its chunks are of 128 MiB each
-        consequence: one value costs reading and decoding a whole chunk, which takes all of limits.memory (96 MiB) and leaves other requests waiting
+        consequence: one value costs reading and decoding a whole chunk, which takes all of limits.memory (128 MiB) and leaves other requests waiting
         fix: write it with chunks of 1 to 16 MiB (nccopy -c, h5repack -l CHUNK), or raise limits.memory
     warning: chunks.h5 /tiny: it lies in 20000 chunks of 8 bytes
         consequence: reading it is slow: finding and fetching the chunks takes far longer than their bytes

@@ -26,9 +26,9 @@ fn start(data: &Path, kept: &Path) -> Server {
 /// killed).
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
-    let regular = entries.filter(|entry| entry.file_type().unwrap().is_file());
-    let names = regular.map(|entry| entry.file_name().into_string().unwrap());
-    names.filter(|name| !name.ends_with(".new")).collect()
+    let whole = entries.filter(|entry| entry.path().extension().is_none_or(|extension| extension != "new"));
+    let regular = whole.filter(|entry| entry.file_type().unwrap().is_file());
+    regular.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
 fn until(what: &str, is_so: impl Fn() -> bool) {

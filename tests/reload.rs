@@ -302,7 +302,7 @@ fn print_says_where_each_setting_came_from() {
         "listen = \"127.0.0.1:1\"  # --listen",
         "roots = [\"data\"]  # command line",
         "connections = 7  # THALWEG_LIMITS_CONNECTIONS",
-        "memory = \"96 MiB\"  # default",
+        "memory = \"128 MiB\"  # default",
         "secret_access_key = \"(hidden)\"",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

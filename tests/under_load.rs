@@ -11,6 +11,7 @@ mod netcdf3;
 
 use std::{
     fs,
+    io::Write,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -124,5 +125,56 @@ fn more_readers_than_there_is_memory_for_all_come_to_their_end() {
         readers.into_iter().map(|reader| reader.join().unwrap()).sum()
     });
     assert_eq!(differing, 0, "readers did not get all");
+    server.assert_sound();
+}
+
+/// Clients that take nothing of large answers may hold most of the memory, not all of it (promise R7).
+#[test]
+fn clients_that_take_nothing_leave_memory_for_the_others() {
+    const STALLED: usize = 40;
+    const MEMORY: u64 = 32 << 20;
+    let shape = [4, 500, 500];
+    let dir = tempfile::tempdir().unwrap();
+    netcdf3::write(&dir.path().join("v.nc"), shape, 1, false);
+    let folder = dir.path().join("large.zarr");
+    fs::create_dir_all(folder.join("v")).unwrap();
+    let array = r#"{"zarr_format":2,"shape":[100000,500,500],"chunks":[1,500,500],"dtype":"<f4","fill_value":7.5,
+        "order":"C","filters":null,"compressor":{"id":"zlib","level":1}}"#;
+    fs::write(folder.join(".zgroup"), r#"{"zarr_format":2}"#).unwrap();
+    fs::write(folder.join("v/.zarray"), array).unwrap();
+    fs::write(folder.join("v/.zattrs"), r#"{"_ARRAY_DIMENSIONS":["t","y","x"]}"#).unwrap();
+    let mut server = Server::start(dir.path(), &[], &[("THALWEG_LIMITS_MEMORY", "32 MiB")]);
+    let in_flight = || {
+        let text = server.get("/-/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix("dap_inflight_bytes "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let stalled: Vec<_> = (0..STALLED)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(b"GET /opendap/large.zarr.dap?dap4.ce=/v HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // Who holds much does not let go, and others have begun to wait for it.
+    let begin = Instant::now();
+    while in_flight() < MEMORY / 2 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "only {} bytes are held", in_flight());
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    let expected: Vec<i32> = positions(shape, shape.map(|n| (0, 1, n - 1))).map(|p| value(1, p)).collect();
+    for _ in 0..5 {
+        let answer = server.get("/opendap/large.zarr.dap?dap4.ce=/v[7:16][][]");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let parts = dap::dap4(&answer.body);
+        let fill =
+            parts.data.chunks_exact(4).take(10 * 500 * 500).filter(|value| **value == 7.5_f32.to_le_bytes());
+        assert!(parts.ended && parts.little_endian && fill.count() == 10 * 500 * 500);
+        let answer = server.get("/opendap/v.nc.dap?dap4.ce=/v");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(dap::dap4_ints(&dap::dap4(&answer.body)).eq(expected.iter().copied()));
+    }
+    assert!(in_flight() >= MEMORY / 2, "they are still there");
+    drop(stalled);
     server.assert_sound();
 }

@@ -3,8 +3,9 @@
 //! Memory: a band takes permits for its output and its working space before anything is fetched; those
 //! for the output ride inside the block's bytes and return when the last holder drops them. A stream
 //! reads ahead only while half of all memory is free, and waits for memory only when it has nothing else to
-//! give, so streams cannot block each other for good: who waits in vain is told `Overloaded`. When memory
-//! is scarce bands get smaller, so that stalled readers hold less and less.
+//! give, so streams cannot block each other for good: who waits in vain is told `Overloaded`. Waiting for those who will
+//! soon be done is better than cutting a chunk, which is then decoded for each part; when it is those with clients that take
+//! nothing who have the memory, the others go on in [small steps](super::memory).
 
 use std::{
     collections::VecDeque,
@@ -39,9 +40,11 @@ use crate::storage::{Object, Turn, carried, decoding, in_bulk, is_bulk, may_bloc
 /// Bands do not shrink below this, in bytes.
 const SMALLEST_BAND: u64 = 128 << 10;
 
-/// Bands of so many bytes are not cut through chunks before memory is twice as scarce as streams would share it:
-/// waiting a little costs less than decoding twice.
+/// Bands of so many bytes are not cut through chunks to have less: waiting a little costs less than decoding twice.
 const UNCUT: u64 = 2 << 20;
+
+/// Bytes of a band when others have the memory and do not let go.
+const STEP: u64 = 64 << 10;
 
 /// Decoding so many bytes takes longer than a client should wait for the first.
 const SLOW: u64 = 4 << 20;
@@ -72,7 +75,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 96 << 20,
-            budget_bytes: 96 << 20,
+            budget_bytes: 128 << 20,
             band_bytes: 1 << 20,
             bands_in_flight: cores() * 3,
             // More than there are processors: while one hands over what it decoded, another decodes.
@@ -376,17 +379,31 @@ impl Reading {
     async fn begin(&mut self) -> Result<()> {
         while self.in_flight.len() < self.at_once.max(1) {
             let limit = self.limit();
-            let Some(band) = self.waiting.take().or_else(|| self.plan.next_band(limit)) else { break };
-            let (output, working) = self.cost(&band);
-            let output = self.engine.memory.permits_for(output);
-            let all = self.engine.memory.permits_for(u64::from(output) * UNIT + working);
-            let permit = if self.in_flight.is_empty() {
-                self.engine.memory.hold(all, self.size).await?
-            } else if let Some(permit) = self.engine.memory_to_spare(all) {
+            let Some(mut band) = self.waiting.take().or_else(|| self.plan.next_band(limit)) else { break };
+            let (mut output, mut all) = self.permits(&band);
+            let memory = &self.engine.memory;
+            let permit = if !self.in_flight.is_empty() {
+                let Some(permit) = self.engine.memory_to_spare(all) else {
+                    self.waiting = Some(band);
+                    break;
+                };
+                permit
+            } else if self.size == Size::Little {
+                memory.hold(all, self.size).await?
+            } else if let Some(permit) = memory.hold_soon(all).await {
                 permit
             } else {
-                self.waiting = Some(band);
-                break;
+                self.plan.give_back(&band);
+                let step = (STEP / self.array.stored_size as u64).max(1);
+                let Some(smaller) = self.plan.next_band(BandLimit { aim: step, aligned: step }) else {
+                    break;
+                };
+                (output, all) = self.permits(&smaller);
+                band = smaller;
+                let permit = memory.hold_step(all).await?;
+                all = u32::try_from(permit.num_permits()).unwrap_or(all);
+                output = output.min(all);
+                permit
             };
             self.own.fetch_add(u64::from(all) * UNIT, Ordering::Relaxed);
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
@@ -436,9 +453,16 @@ impl Reading {
             aim
         } else {
             // Cutting through chunks costs decoding them again: worth some memory while there is any.
-            ((room / 4 * 3).max(room.saturating_mul(2).min(UNCUT)) / size).max(aim)
+            ((room / 5 * 4).max(UNCUT.min(options.budget_bytes / 4)) / size).max(aim)
         };
         BandLimit { aim, aligned }
+    }
+
+    /// Permits for a band's output, and for that and the space it is made in.
+    fn permits(&self, band: &Band) -> (u32, u32) {
+        let (output, working) = self.cost(band);
+        let output = self.engine.memory.permits_for(output);
+        (output, self.engine.memory.permits_for(u64::from(output) * UNIT + working))
     }
 
     /// Bytes of a band's output, and of the space it is made in.

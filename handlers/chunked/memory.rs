@@ -1,9 +1,13 @@
-//! Memory for data on their way: one budget in bytes, and a part of it that only little reads may have.
+//! Memory for data on their way: one budget in bytes, in three parts.
 //!
-//! Large answers whose clients take their time may hold all that is theirs; who asks for a few kilobytes still
-//! finds room (promises R2 and R8).
+//! Large answers whose clients take their time may hold all of the first part; who asks for a few kilobytes finds room
+//! in the second (promises R2 and R8). The third is for large answers that waited for the first in vain, because those who have
+//! it do not let go: they go on in small steps there, of which it has room for many.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use cdm::{Error, ErrorKind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +17,18 @@ pub(super) const UNIT: u64 = 1 << 10;
 
 /// The part of all memory that is kept for who reads little: one in so many.
 const KEPT_FOR_LITTLE: u32 = 8;
+
+/// The part that is kept for small steps: one in so many.
+const KEPT_FOR_STEPS: u32 = 4;
+
+/// A step may take one in so many of what is kept for them.
+const LARGEST_STEP: u32 = 2;
+
+/// Memory that others are still reading with is free again within this.
+const SOON: Duration = Duration::from_secs(2);
+
+/// When it was not, nobody else waits for so long.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// A budget smaller than this is not divided.
 const SMALLEST_DIVIDED: u32 = 32 << 10;
@@ -31,8 +47,13 @@ pub(super) struct Memory {
     units: u32,
     little: Arc<Semaphore>,
     little_units: u32,
+    /// For small steps.
+    steps: Arc<Semaphore>,
+    steps_units: u32,
     /// How long to wait for it.
     patience: Duration,
+    /// Since when who holds memory has not let go of it.
+    stuck: Mutex<Option<Instant>>,
 }
 
 fn semaphore(units: u32) -> Arc<Semaphore> {
@@ -43,9 +64,19 @@ impl Memory {
     pub(super) fn new(bytes: u64, patience: Duration) -> Self {
         let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let whole = u32::try_from(bytes / UNIT).unwrap_or(most).clamp(1, most);
-        let little_units = if whole < SMALLEST_DIVIDED { 0 } else { whole / KEPT_FOR_LITTLE };
-        let units = whole - little_units;
-        Self { all: semaphore(units), units, little: semaphore(little_units), little_units, patience }
+        let part = |one_in: u32| if whole < SMALLEST_DIVIDED { 0 } else { whole / one_in };
+        let (little_units, steps_units) = (part(KEPT_FOR_LITTLE), part(KEPT_FOR_STEPS));
+        let units = whole - little_units - steps_units;
+        Self {
+            all: semaphore(units),
+            units,
+            little: semaphore(little_units),
+            little_units,
+            steps: semaphore(steps_units),
+            steps_units,
+            patience,
+            stuck: Mutex::default(),
+        }
     }
 
     /// What many reads share, in permits.
@@ -60,8 +91,11 @@ impl Memory {
 
     /// Bytes in use, in whole KiB.
     pub(super) fn in_use(&self) -> u64 {
-        let free = self.free() + self.little.available_permits() as u64;
-        (u64::from(self.units) + u64::from(self.little_units)).saturating_sub(free) * UNIT
+        let parts =
+            [(&self.all, self.units), (&self.little, self.little_units), (&self.steps, self.steps_units)];
+        let held =
+            parts.map(|(part, units)| u64::from(units).saturating_sub(part.available_permits() as u64));
+        held.iter().sum::<u64>() * UNIT
     }
 
     /// Permits for so many bytes; more than there are means all of them.
@@ -84,8 +118,45 @@ impl Memory {
         if let Some(held) = self.try_hold(permits, size) {
             return Ok(held);
         }
-        let is_little = size == Size::Little && permits <= self.little_units;
-        let from = if is_little { &self.little } else { &self.all };
+        if size == Size::Little && permits <= self.little_units {
+            return self.acquire(&self.little, permits).await;
+        }
+        match self.hold_soon(permits).await {
+            Some(held) => Ok(held),
+            None if permits <= self.steps_units / LARGEST_STEP => self.acquire(&self.steps, permits).await,
+            None => self.acquire(&self.all, permits).await,
+        }
+    }
+
+    /// So many permits for much, unless those who have them do not let go.
+    pub(super) async fn hold_soon(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
+        if let Some(held) = self.try_hold(permits, Size::Much) {
+            return Some(held);
+        }
+        let stuck = || self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        if stuck().is_some_and(|since| since.elapsed() < STUCK) {
+            return None;
+        }
+        let held =
+            tokio::time::timeout(SOON.min(self.patience), Arc::clone(&self.all).acquire_many_owned(permits))
+                .await;
+        let held = held.ok().and_then(std::result::Result::ok);
+        *stuck() = held.is_none().then(Instant::now);
+        held
+    }
+
+    /// So many permits for a small step, or as many as a step may have.
+    ///
+    /// # Errors
+    /// `Overloaded` when they are waited for in vain.
+    pub(super) async fn hold_step(&self, permits: u32) -> Result<OwnedSemaphorePermit> {
+        match self.steps_units / LARGEST_STEP {
+            0 => self.acquire(&self.all, permits).await,
+            most => self.acquire(&self.steps, permits.min(most)).await,
+        }
+    }
+
+    async fn acquire(&self, from: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
         match tokio::time::timeout(self.patience, Arc::clone(from).acquire_many_owned(permits)).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(e)) => Err(Error::internal("the budget is gone").with_source(e)),
@@ -121,17 +192,22 @@ mod tests {
     async fn little_reads_find_room_when_large_ones_have_everything() {
         let memory = Memory::new(32 << 20, Duration::from_millis(20));
         let much = memory.hold(memory.permits_for(u64::MAX), Size::Much).await.unwrap();
-        assert_eq!((memory.free(), memory.in_use()), (0, 28 << 20));
-        let refused = memory.hold(1, Size::Much).await.unwrap_err();
+        assert_eq!((memory.free(), memory.in_use()), (0, 20 << 20));
+        let refused = memory.hold(5 << 10, Size::Much).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Overloaded);
         let little = memory.hold(4 << 10, Size::Little).await.unwrap();
-        assert_eq!(memory.in_use(), 32 << 20);
+        assert_eq!(memory.in_use(), 24 << 20);
         assert!(memory.hold(1, Size::Little).await.is_err(), "of that there is an end, too");
         drop(little);
         assert!(memory.try_hold(1, Size::Little).is_some());
         // What is more than is kept for little reads waits with the others.
         assert!(memory.hold(5 << 10, Size::Little).await.is_err());
-        drop(much);
+        // Who reads much goes on in small steps.
+        let steps =
+            [memory.hold(4 << 10, Size::Much).await.unwrap(), memory.hold_step(5 << 10).await.unwrap()];
+        assert_eq!((steps[1].num_permits(), memory.in_use()), (4 << 10, 28 << 20));
+        assert!(memory.hold_step(1).await.is_err(), "of steps there is an end, too");
+        drop((much, steps));
         assert_eq!(memory.in_use(), 0);
         let grown = memory.hold_only(memory.hold(1, Size::Little).await.unwrap(), 3 << 10);
         assert_eq!(grown.num_permits(), 3);

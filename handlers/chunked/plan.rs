@@ -165,6 +165,17 @@ impl Plan {
         Some(band)
     }
 
+    /// Takes back the last band, so that the next begins where it did.
+    pub fn give_back(&mut self, band: &Band) {
+        let mut at = vec![0; self.shape.len()];
+        let mut left = band.first;
+        for (i, &size) in at.iter_mut().zip(&self.shape).rev() {
+            *i = left % size;
+            left /= size;
+        }
+        (self.at, self.first) = (Some(at), band.first);
+    }
+
     fn advance(&self, mut at: Vec<u64>, k: usize, taken: u64) -> Option<Vec<u64>> {
         at[k] += taken;
         for i in (0..=k).rev() {

@@ -179,6 +179,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         })
     });
     let serving = http1::Builder::new()
+        .max_buf_size(QUEUED)
         .timer(IdleTimer::default())
         // hyper's timer runs from the end of an answer to the end of the next head.
         .header_read_timeout(idle_timeout)
@@ -195,6 +196,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         tracing::debug!(client = %peer.ip(), error = %e, "a connection ended early");
     }
 }
+
+/// Bytes of an answer that wait for the system to take them are at most this and one DAP4 chunk: what a client does not take
+/// is held for it alone. A request's head may not have more either.
+const QUEUED: usize = 160 << 10;
 
 /// Bytes that the system takes of an answer beyond what it may send at once.
 const UNSENT: u32 = 256 << 10;

@@ -27,7 +27,7 @@ const SHORT: [(&str, &str); 3] = [
 
 /// Data in memory by default, on their way and kept (`limits.memory`, `limits.chunk_cache`), and what promise R2 allows
 /// beside it.
-const BUDGET: u64 = (96 + 96) << 20;
+const BUDGET: u64 = (128 + 96) << 20;
 const BESIDE: u64 = 256 << 20;
 
 /// Finished answers that are kept.

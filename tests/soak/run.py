@@ -23,7 +23,7 @@ import files  # noqa: E402
 
 MIB = 1 << 20
 # Data on their way and decoded chunks that are kept, as the defaults have it, and some for the allocator (promise R2).
-MOST = (96 + 96 + 256) * MIB
+MOST = (128 + 96 + 256) * MIB
 # What may stay besides decoded chunks: finished answers that are kept (32 MiB), and 64 MiB.
 REST = (32 + 64) * MIB
 JOINED = '<netcdf><aggregation type="joinExisting" dimName="time"><netcdf location="half0.nc"/><netcdf location="half1.nc"/></aggregation></netcdf>'

@@ -46,7 +46,11 @@ proptest! {
         let (mut next, mut turn) = (0_u64, aims.iter().cycle());
         loop {
             let &(aim, more) = turn.next().unwrap();
-            let Some(band) = plan.next_band(BandLimit { aim, aligned: aim * more }) else { break };
+            let limit = BandLimit { aim, aligned: aim * more };
+            if let Some(other) = plan.next_band(BandLimit { aim: aim + 7, aligned: aim + 9 }) {
+                plan.give_back(&other);
+            }
+            let Some(band) = plan.next_band(limit) else { break };
             prop_assert_eq!(band.first, next);
             prop_assert!(band.element_count() > 0 && band.element_count() <= aim * more);
             next += band.element_count();

@@ -152,7 +152,7 @@ fn too_long(name: &FullName, variable: &Variable) -> Finding {
 fn chunks(name: &FullName, variable: &Variable, layout: &StoredLayout, budget: u64) -> Option<Finding> {
     let bytes = layout.chunk_shape.iter().fold(layout.element.size as u64, |n, &c| n.saturating_mul(c));
     // Of what is not encoded, just the wanted part is read.
-    if !layout.encodings.is_empty() && bytes > budget {
+    if !layout.encodings.is_empty() && bytes >= budget {
         let what = format!("its chunks are of {} MiB each", bytes >> 20);
         let consequence = format!(
             "one value costs reading and decoding a whole chunk, which takes all of limits.memory ({} MiB) \
