@@ -29,7 +29,7 @@ use tokio::{
 use super::{
     ChunkedArray,
     cache::ChunkCache,
-    memory::{Memory, Size, UNIT},
+    memory::{Counted, Memory, Size, UNIT},
     plan::{Band, BandLimit, Plan},
     read::BandRead,
     rehearsal::Rehearsal,
@@ -260,22 +260,6 @@ struct Reading {
     counted: Counted,
 }
 
-/// Counts one until it is dropped.
-struct Counted(Arc<AtomicU64>);
-
-impl Counted {
-    fn new(count: &Arc<AtomicU64>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A band being read; dropping it cancels the work.
 struct Task {
     handle: JoinHandle<Result<Vec<Block>>>,
@@ -304,7 +288,7 @@ impl Reading {
         let size = engine.size_of(bytes);
         let fresh = bytes <= engine.options.band_bytes.saturating_mul(2);
         let plan = Plan::new(&array.chunk_shape, selection);
-        let counted = Counted::new(&engine.readings);
+        let counted = Counted::new(&engine.readings, 1);
         let at_once = engine.options.bands_in_flight / 3;
         Ok(Self {
             fresh,
@@ -398,13 +382,13 @@ impl Reading {
                 let Some(smaller) = self.plan.next_band(BandLimit { aim: step, aligned: step }) else {
                     break;
                 };
-                (output, all) = self.permits(&smaller);
                 band = smaller;
-                let permit = memory.hold_step(all).await?;
-                all = u32::try_from(permit.num_permits()).unwrap_or(all);
-                output = output.min(all);
-                permit
+                (output, all) = self.permits(&band);
+                memory.hold_step(all).await?
             };
+            // A step may have less than it would take.
+            all = u32::try_from(permit.num_permits()).unwrap_or(all);
+            output = output.min(all);
             self.own.fetch_add(u64::from(all) * UNIT, Ordering::Relaxed);
             let decoded = band.part_count().saturating_mul(self.array.chunk_byte_len().unwrap_or(0));
             let is_slow = decoded > SLOW && !self.array.pipeline.is_empty();
@@ -412,9 +396,11 @@ impl Reading {
             let begun = self.begun.take().filter(|_| is_slow && numbers);
             let read = self.read(&band, begun.clone())?;
             let own = Arc::clone(&self.own);
+            let is_read = self.engine.memory.reading(all);
             let reading = async move {
                 let mut permit = permit;
                 let blocks = read.blocks_of(&band).await?;
+                drop(is_read);
                 // What the working space needed returns now, the rest with the bytes.
                 drop(permit.split((all - output) as usize));
                 let held: Vec<Block> =

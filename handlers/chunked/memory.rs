@@ -5,12 +5,19 @@
 //! it do not let go: they go on in small steps there, of which it has room for many.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use cdm::{Error, ErrorKind, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 /// What a permit stands for, in bytes.
 pub(super) const UNIT: u64 = 1 << 10;
@@ -24,8 +31,11 @@ const KEPT_FOR_STEPS: u32 = 4;
 /// A step may take one in so many of what is kept for them.
 const LARGEST_STEP: u32 = 2;
 
-/// Memory that others are still reading with is free again within this.
+/// Memory is free again within this, unless those who have it wait for their clients, ...
 const SOON: Duration = Duration::from_secs(2);
+
+/// ... or reading takes long: then it is worth waiting so many times as long.
+const SOONS: u32 = 5;
 
 /// When it was not, nobody else waits for so long.
 const STUCK: Duration = Duration::from_secs(10);
@@ -50,10 +60,29 @@ pub(super) struct Memory {
     /// For small steps.
     steps: Arc<Semaphore>,
     steps_units: u32,
+    /// Permits of what is being read.
+    reading: Arc<AtomicU64>,
     /// How long to wait for it.
     patience: Duration,
     /// Since when who holds memory has not let go of it.
     stuck: Mutex<Option<Instant>>,
+}
+
+/// Counts so many until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<AtomicU64>, u64);
+
+impl Counted {
+    pub(super) fn new(count: &Arc<AtomicU64>, many: u64) -> Self {
+        count.fetch_add(many, Ordering::Relaxed);
+        Self(Arc::clone(count), many)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
 }
 
 fn semaphore(units: u32) -> Arc<Semaphore> {
@@ -74,6 +103,7 @@ impl Memory {
             little_units,
             steps: semaphore(steps_units),
             steps_units,
+            reading: Arc::default(),
             patience,
             stuck: Mutex::default(),
         }
@@ -101,6 +131,11 @@ impl Memory {
     /// Permits for so many bytes; more than there are means all of them.
     pub(super) fn permits_for(&self, bytes: u64) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units)
+    }
+
+    /// Says that what so many permits are held for is being read, until the answer is dropped.
+    pub(super) fn reading(&self, permits: u32) -> Counted {
+        Counted::new(&self.reading, u64::from(permits))
     }
 
     /// So many permits if they are free now.
@@ -137,10 +172,17 @@ impl Memory {
         if stuck().is_some_and(|since| since.elapsed() < STUCK) {
             return None;
         }
-        let held =
-            tokio::time::timeout(SOON.min(self.patience), Arc::clone(&self.all).acquire_many_owned(permits))
-                .await;
-        let held = held.ok().and_then(std::result::Result::ok);
+        let mut acquiring = pin!(Arc::clone(&self.all).acquire_many_owned(permits));
+        let mut held = None;
+        for _ in 0..SOONS {
+            held = timeout(SOON.min(self.patience), acquiring.as_mut())
+                .await
+                .ok()
+                .and_then(std::result::Result::ok);
+            if held.is_some() || self.reading.load(Ordering::Relaxed) < u64::from(self.units / 2) {
+                break;
+            }
+        }
         *stuck() = held.is_none().then(Instant::now);
         held
     }
@@ -157,7 +199,7 @@ impl Memory {
     }
 
     async fn acquire(&self, from: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
-        match tokio::time::timeout(self.patience, Arc::clone(from).acquire_many_owned(permits)).await {
+        match timeout(self.patience, Arc::clone(from).acquire_many_owned(permits)).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(e)) => Err(Error::internal("the budget is gone").with_source(e)),
             Err(e) => {
@@ -211,5 +253,22 @@ mod tests {
         assert_eq!(memory.in_use(), 0);
         let grown = memory.hold_only(memory.hold(1, Size::Little).await.unwrap(), 3 << 10);
         assert_eq!(grown.num_permits(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_is_waited_for_longer_than_who_waits_for_a_client() {
+        let memory = Memory::new(32 << 20, Duration::from_secs(20));
+        let much = memory.hold(memory.permits_for(u64::MAX), Size::Much).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        let reading = memory.reading(memory.units());
+        let (held, ()) = tokio::join!(memory.hold_soon(1), async {
+            tokio::time::sleep(SOON * 3).await;
+            drop((much, reading));
+        });
+        assert!(held.is_some() && begin.elapsed() == SOON * 3);
+        let _much = memory.hold(memory.units() - 1, Size::Much).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        assert!(memory.hold_soon(1).await.is_none() && begin.elapsed() == SOON, "what was read is not taken");
+        assert!(memory.hold_soon(1).await.is_none() && begin.elapsed() == SOON, "nobody else waits");
     }
 }
