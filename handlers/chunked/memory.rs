@@ -31,11 +31,9 @@ const KEPT_FOR_STEPS: u32 = 4;
 /// A step may take one in so many of what is kept for them.
 const LARGEST_STEP: u32 = 2;
 
-/// Memory is free again within this, unless those who have it wait for their clients, ...
+/// Memory is free again within this, unless those who have it wait for their clients, or reading takes long. The latter
+/// is worth waiting for.
 const SOON: Duration = Duration::from_secs(2);
-
-/// ... or reading takes long: then it is worth waiting so many times as long.
-const SOONS: u32 = 5;
 
 /// When it was not, nobody else waits for so long.
 const STUCK: Duration = Duration::from_secs(10);
@@ -53,16 +51,13 @@ pub(super) enum Size {
 /// So many bytes.
 #[derive(Debug)]
 pub(super) struct Memory {
-    all: Arc<Semaphore>,
-    units: u32,
-    little: Arc<Semaphore>,
-    little_units: u32,
+    all: Part,
+    little: Part,
     /// For small steps.
-    steps: Arc<Semaphore>,
-    steps_units: u32,
+    steps: Part,
     /// Permits of what is being read.
     reading: Arc<AtomicU64>,
-    /// How long to wait for it.
+    /// How long to wait for it; who may go on in steps waits for half of that first, and then for the other.
     patience: Duration,
     /// Since when who holds memory has not let go of it.
     stuck: Mutex<Option<Instant>>,
@@ -85,8 +80,41 @@ impl Drop for Counted {
     }
 }
 
-fn semaphore(units: u32) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)))
+/// So many permits of it.
+#[derive(Debug)]
+struct Part {
+    permits: Arc<Semaphore>,
+    units: u32,
+}
+
+impl Part {
+    fn new(units: u32) -> Self {
+        let permits = usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(permits)), units }
+    }
+
+    fn free(&self) -> u64 {
+        self.permits.available_permits() as u64
+    }
+
+    fn in_use(&self) -> u64 {
+        u64::from(self.units).saturating_sub(self.free())
+    }
+
+    fn try_hold(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_many_owned(permits).ok()
+    }
+
+    async fn hold(&self, permits: u32, patience: Duration) -> Result<OwnedSemaphorePermit> {
+        match timeout(patience, Arc::clone(&self.permits).acquire_many_owned(permits)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(e)) => Err(Error::internal("the budget is gone").with_source(e)),
+            Err(e) => {
+                let message = "the server has no memory left for data now; try again later";
+                Err(Error::new(ErrorKind::Overloaded, message).with_source(e))
+            }
+        }
+    }
 }
 
 impl Memory {
@@ -94,15 +122,11 @@ impl Memory {
         let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let whole = u32::try_from(bytes / UNIT).unwrap_or(most).clamp(1, most);
         let part = |one_in: u32| if whole < SMALLEST_DIVIDED { 0 } else { whole / one_in };
-        let (little_units, steps_units) = (part(KEPT_FOR_LITTLE), part(KEPT_FOR_STEPS));
-        let units = whole - little_units - steps_units;
+        let (little, steps) = (part(KEPT_FOR_LITTLE), part(KEPT_FOR_STEPS));
         Self {
-            all: semaphore(units),
-            units,
-            little: semaphore(little_units),
-            little_units,
-            steps: semaphore(steps_units),
-            steps_units,
+            all: Part::new(whole - little - steps),
+            little: Part::new(little),
+            steps: Part::new(steps),
             reading: Arc::default(),
             patience,
             stuck: Mutex::default(),
@@ -111,26 +135,22 @@ impl Memory {
 
     /// What many reads share, in permits.
     pub(super) fn units(&self) -> u32 {
-        self.units
+        self.all.units
     }
 
     /// Of what many reads share, the permits that nobody has.
     pub(super) fn free(&self) -> u64 {
-        self.all.available_permits() as u64
+        self.all.free()
     }
 
     /// Bytes in use, in whole KiB.
     pub(super) fn in_use(&self) -> u64 {
-        let parts =
-            [(&self.all, self.units), (&self.little, self.little_units), (&self.steps, self.steps_units)];
-        let held =
-            parts.map(|(part, units)| u64::from(units).saturating_sub(part.available_permits() as u64));
-        held.iter().sum::<u64>() * UNIT
+        (self.all.in_use() + self.little.in_use() + self.steps.in_use()) * UNIT
     }
 
     /// Permits for so many bytes; more than there are means all of them.
     pub(super) fn permits_for(&self, bytes: u64) -> u32 {
-        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units)
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.all.units)
     }
 
     /// Says that what so many permits are held for is being read, until the answer is dropped.
@@ -140,9 +160,12 @@ impl Memory {
 
     /// So many permits if they are free now.
     pub(super) fn try_hold(&self, permits: u32, size: Size) -> Option<OwnedSemaphorePermit> {
-        let held = Arc::clone(&self.all).try_acquire_many_owned(permits).ok();
-        let is_little = size == Size::Little && permits <= self.little_units;
-        held.or_else(|| Arc::clone(&self.little).try_acquire_many_owned(permits).ok().filter(|_| is_little))
+        let of_little = || self.is_little(permits, size).then(|| self.little.try_hold(permits)).flatten();
+        self.all.try_hold(permits).or_else(of_little)
+    }
+
+    fn is_little(&self, permits: u32, size: Size) -> bool {
+        size == Size::Little && permits <= self.little.units
     }
 
     /// So many permits, which may have to be waited for.
@@ -153,38 +176,39 @@ impl Memory {
         if let Some(held) = self.try_hold(permits, size) {
             return Ok(held);
         }
-        if size == Size::Little && permits <= self.little_units {
-            return self.acquire(&self.little, permits).await;
+        if self.is_little(permits, size) {
+            return self.little.hold(permits, self.patience).await;
         }
         match self.hold_soon(permits).await {
             Some(held) => Ok(held),
-            None if permits <= self.steps_units / LARGEST_STEP => self.acquire(&self.steps, permits).await,
-            None => self.acquire(&self.all, permits).await,
+            None if permits <= self.largest_step() => self.hold_step(permits).await,
+            None => self.all.hold(permits, self.patience / 2).await,
         }
     }
 
     /// So many permits for much, unless those who have them do not let go.
     pub(super) async fn hold_soon(&self, permits: u32) -> Option<OwnedSemaphorePermit> {
-        if let Some(held) = self.try_hold(permits, Size::Much) {
+        if let Some(held) = self.all.try_hold(permits) {
             return Some(held);
         }
         let stuck = || self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         if stuck().is_some_and(|since| since.elapsed() < STUCK) {
             return None;
         }
-        let mut acquiring = pin!(Arc::clone(&self.all).acquire_many_owned(permits));
-        let mut held = None;
-        for _ in 0..SOONS {
-            held = timeout(SOON.min(self.patience), acquiring.as_mut())
-                .await
-                .ok()
-                .and_then(std::result::Result::ok);
-            if held.is_some() || self.reading.load(Ordering::Relaxed) < u64::from(self.units / 2) {
-                break;
+        let mut holding = pin!(self.all.hold(permits, self.patience / 2));
+        let held = loop {
+            match timeout(SOON, holding.as_mut()).await {
+                Ok(held) => break held.ok(),
+                Err(_) if self.reading.load(Ordering::Relaxed) < u64::from(self.all.units / 2) => break None,
+                Err(_) => {}
             }
-        }
+        };
         *stuck() = held.is_none().then(Instant::now);
         held
+    }
+
+    fn largest_step(&self) -> u32 {
+        self.steps.units / LARGEST_STEP
     }
 
     /// So many permits for a small step, or as many as a step may have.
@@ -192,20 +216,10 @@ impl Memory {
     /// # Errors
     /// `Overloaded` when they are waited for in vain.
     pub(super) async fn hold_step(&self, permits: u32) -> Result<OwnedSemaphorePermit> {
-        match self.steps_units / LARGEST_STEP {
-            0 => self.acquire(&self.all, permits).await,
-            most => self.acquire(&self.steps, permits.min(most)).await,
-        }
-    }
-
-    async fn acquire(&self, from: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
-        match timeout(self.patience, Arc::clone(from).acquire_many_owned(permits)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(e)) => Err(Error::internal("the budget is gone").with_source(e)),
-            Err(e) => {
-                let message = "the server has no memory left for data now; try again later";
-                Err(Error::new(ErrorKind::Overloaded, message).with_source(e))
-            }
+        match self.largest_step() {
+            // A budget that is not divided.
+            0 => self.all.hold(permits, self.patience / 2).await,
+            most => self.steps.hold(permits.min(most), self.patience / 2).await,
         }
     }
 
@@ -253,6 +267,17 @@ mod tests {
         assert_eq!(memory.in_use(), 0);
         let grown = memory.hold_only(memory.hold(1, Size::Little).await.unwrap(), 3 << 10);
         assert_eq!(grown.num_permits(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_is_what_all_waiting_takes_together() {
+        let memory = Memory::new(32 << 20, Duration::from_secs(20));
+        let _much = memory.hold(memory.units(), Size::Much).await.unwrap();
+        let _reading = memory.reading(memory.units());
+        let _steps = [memory.hold_step(4 << 10).await.unwrap(), memory.hold_step(4 << 10).await.unwrap()];
+        let begin = tokio::time::Instant::now();
+        let refused = memory.hold(1, Size::Much).await.unwrap_err();
+        assert_eq!((refused.kind(), begin.elapsed()), (ErrorKind::Overloaded, memory.patience));
     }
 
     #[tokio::test(start_paused = true)]
