@@ -131,7 +131,7 @@ fn more_readers_than_there_is_memory_for_all_come_to_their_end() {
 /// Clients that take nothing of large answers may hold most of the memory, not all of it (promise R7).
 #[test]
 fn clients_that_take_nothing_leave_memory_for_the_others() {
-    const STALLED: usize = 40;
+    const STALLED: usize = 56;
     const MEMORY: u64 = 32 << 20;
     let shape = [4, 500, 500];
     let dir = tempfile::tempdir().unwrap();
