@@ -72,10 +72,10 @@ impl Attribute {
     }
 }
 
-/// Attributes in file order; names are unique.
+/// Attributes in file order; names are unique. Copies share them until one is changed.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Attributes(Vec<Attribute>);
+pub struct Attributes(Arc<Vec<Attribute>>);
 
 impl Attributes {
     /// The attribute called `name`.
@@ -90,9 +90,10 @@ impl Attributes {
 
     /// Appends, or replaces the one of the same name in place.
     pub fn set(&mut self, attribute: Attribute) {
-        match self.0.iter_mut().find(|a| a.name == attribute.name) {
+        let all = Arc::make_mut(&mut self.0);
+        match all.iter_mut().find(|a| a.name == attribute.name) {
             Some(old) => *old = attribute,
-            None => self.0.push(attribute),
+            None => all.push(attribute),
         }
     }
 
@@ -103,7 +104,7 @@ impl Attributes {
 
     /// Keeps those for which `keep` says true.
     pub fn retain(&mut self, keep: impl FnMut(&Attribute) -> bool) {
-        self.0.retain(keep);
+        Arc::make_mut(&mut self.0).retain(keep);
     }
 
     /// How many there are.
@@ -129,7 +130,7 @@ impl FromIterator<Attribute> for Attributes {
             let Some(attribute) = iter.next() else { return few };
             few.set(attribute);
         }
-        let mut all = few.0;
+        let mut all = Arc::unwrap_or_clone(few.0);
         let mut positions: HashMap<Arc<str>, usize> =
             all.iter().enumerate().map(|(i, a)| (Arc::clone(&a.name), i)).collect();
         for attribute in iter {
@@ -145,7 +146,7 @@ impl FromIterator<Attribute> for Attributes {
                 }
             }
         }
-        Self(all)
+        Self(Arc::new(all))
     }
 }
 

@@ -27,6 +27,7 @@ pub mod attribute;
 pub mod block;
 pub mod coordinates;
 pub mod data_type;
+mod derived;
 pub mod error;
 pub mod filter;
 pub mod model;

@@ -1,8 +1,8 @@
 //! Datasets, groups, dimensions and variables: the description, without values.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{any::Any, borrow::Borrow, fmt, sync::Arc};
 
-use crate::{Attributes, DataType, EnumType, Error, Result};
+use crate::{Attributes, DataType, EnumType, Error, Result, derived::Derived};
 use foldhash::{HashMap, HashMapExt};
 
 /// The absolute name of a variable, dimension, group or type: `/`, `/sst`, `/forecast/t2m`.
@@ -222,6 +222,7 @@ pub struct Dataset {
     index: HashMap<FullName, Position>,
     /// Of all variables, in document order.
     names: Vec<FullName>,
+    derived: Derived,
 }
 
 /// Where a variable is: child positions from the root, then the position in that group.
@@ -258,7 +259,7 @@ impl Dataset {
                 waiting.push((child, below));
             }
         }
-        Ok(Self { name: name.into(), root, index, names })
+        Ok(Self { name: name.into(), root, index, names, derived: Derived::default() })
     }
 
     /// The dataset's name as the catalog gives it, e.g. `sst.nc`.
@@ -279,6 +280,11 @@ impl Dataset {
             group = group.groups.get(i)?;
         }
         group.variables.get(position.variable)
+    }
+
+    /// The position of the variable of this full name among those of its group.
+    pub fn position(&self, name: &FullName) -> Option<usize> {
+        self.index.get(name).map(|position| position.variable)
     }
 
     /// As [`Dataset::variable`], with the error a reader owes its caller.
@@ -302,6 +308,15 @@ impl Dataset {
     /// How many variables there are.
     pub fn variable_count(&self) -> usize {
         self.index.len()
+    }
+
+    /// What `make` makes of this dataset, made once: it is kept for as long as the dataset is, one value of each type.
+    /// It must depend on nothing that may change. A copy of the dataset begins with nothing.
+    ///
+    /// # Errors
+    /// What `make` fails with, which is not kept.
+    pub fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        self.derived.get_or_make(make)
     }
 
     /// The shared dimension of this full name.

@@ -106,7 +106,7 @@ pub fn subset(source: Arc<dyn Source>, projections: Vec<Projection>) -> Result<A
             dimensions: part.dimensions.clone(),
             ..whole.clone()
         };
-        kept.add(&variable, left)?;
+        kept.add(&variable, source.dataset().position(&variable).unwrap_or_default(), left)?;
         if parts.insert(variable.clone(), part).is_some() {
             return Err(Error::bad_request(format!("{variable} is asked for twice")));
         }
@@ -160,52 +160,81 @@ struct Kept {
     variables: HashMap<FullName, Variable>,
     dimensions: HashMap<FullName, Dimension>,
     types: HashSet<FullName>,
+    /// The groups that hold something of it, and those around them; of each, its variables with their positions.
+    groups: HashMap<FullName, Vec<(usize, FullName)>>,
 }
 
 impl Kept {
-    fn add(&mut self, name: &FullName, variable: Variable) -> Result<()> {
+    fn add(&mut self, name: &FullName, position: usize, variable: Variable) -> Result<()> {
         for dimension in &variable.dimensions {
             let Some(called) = &dimension.name else { continue };
-            let known = self.dimensions.entry(called.clone()).or_insert_with(|| dimension.clone());
-            if known.size != dimension.size {
-                return Err(Error::internal(format!("dimension {called} has two sizes")));
+            if let Some(known) = self.dimensions.get(called) {
+                if known.size != dimension.size {
+                    return Err(Error::internal(format!("dimension {called} has two sizes")));
+                }
+                continue;
             }
+            self.dimensions.insert(called.clone(), dimension.clone());
+            self.group_around(called);
         }
         self.add_types(&variable.data_type);
+        self.group_around(name).push((position, name.clone()));
         self.variables.insert(name.clone(), variable);
         Ok(())
     }
 
     fn add_types(&mut self, data_type: &DataType) {
         match data_type {
-            DataType::Enum(e) => drop(self.types.insert(e.name.clone())),
-            DataType::Opaque(o) => self.types.extend(o.name.clone()),
+            DataType::Enum(e) => self.add_type(&e.name),
+            DataType::Opaque(o) => o.name.iter().for_each(|name| self.add_type(name)),
             DataType::Structure(r) | DataType::Sequence(r) => {
-                self.types.extend(r.name.clone());
+                r.name.iter().for_each(|name| self.add_type(name));
                 r.fields.iter().for_each(|f| self.add_types(&f.data_type));
             }
             _ => {}
         }
     }
 
+    fn add_type(&mut self, name: &FullName) {
+        if self.types.insert(name.clone()) {
+            self.group_around(name);
+        }
+    }
+
+    /// The variables of the group that `name` is in.
+    fn group_around(&mut self, name: &FullName) -> &mut Vec<(usize, FullName)> {
+        let group = name.parent();
+        let mut around = group.clone();
+        while !around.is_root() && !self.groups.contains_key(&around) {
+            self.groups.insert(around.clone(), Vec::new());
+            around = around.parent();
+        }
+        self.groups.entry(group).or_default()
+    }
+
     /// `group` with only what is kept, itself included even when empty.
-    fn group(&self, group: &Group) -> Group {
-        let variables = group.variables.iter().filter_map(|v| {
-            let mut left = self.variables.get(&group.name.join(&v.name))?.clone();
+    fn group(&mut self, group: &Group) -> Group {
+        let mut members = self.groups.remove(&group.name).unwrap_or_default();
+        members.sort_unstable_by_key(|(position, _)| *position);
+        let variables = members.iter().filter_map(|(_, name)| {
+            let mut left = self.variables.get(name)?.clone();
             left.maps.retain(|map| self.still_maps(map, &left.dimensions));
             Some(left)
         });
-        let types = group.types.iter().filter(|t| self.types.contains(&group.name.join(&t.name)));
+        let variables = variables.collect();
+        let is_kept = |name: &str| !self.types.is_empty() && self.types.contains(&group.name.join(name));
+        let types = group.types.iter().filter(|t| is_kept(&t.name)).cloned().collect();
         let dimensions =
-            group.dimensions.iter().filter_map(|d| self.dimensions.get(d.name.as_ref()?).cloned());
-        Group {
-            name: group.name.clone(),
-            dimensions: dimensions.collect(),
-            types: types.cloned().collect(),
-            variables: variables.collect(),
-            attributes: group.attributes.clone(),
-            groups: group.groups.iter().map(|g| self.group(g)).filter(|g| !is_empty(g)).collect(),
+            group.dimensions.iter().filter_map(|d| self.dimensions.get(d.name.as_ref()?).cloned()).collect();
+        let mut groups = Vec::new();
+        for child in &group.groups {
+            if self.groups.contains_key(&child.name) {
+                groups.push(self.group(child));
+            }
         }
+        groups.retain(|group| !is_empty(group));
+        let (name, attributes) = (group.name.clone(), group.attributes.clone());
+        Group { name, dimensions, types, variables, attributes, groups }
     }
 
     fn still_maps(&self, map: &FullName, dimensions: &[Dimension]) -> bool {

@@ -16,6 +16,7 @@ mod grids;
 mod names;
 mod pages;
 mod resolve;
+mod spellings;
 mod view;
 mod xdr;
 

@@ -128,14 +128,12 @@ impl Resolver<'_> {
         if constraint.projections.is_empty() {
             wanted.extend((0..variables.len()).map(|i| (i, Wanted { whole: true, ..Wanted::default() })));
         } else {
-            let positions: HashMap<FullName, usize> =
-                variables.iter().enumerate().map(|(i, v)| (FullName::root().join(&v.name), i)).collect();
             for projection in &constraint.projections {
                 match projection {
                     constraint::Projection::Call(call) => return Err(self.no_function(call)),
                     constraint::Projection::Path(path) => {
                         let found = self.find(path)?;
-                        let position = positions.get(&found.name).copied().unwrap_or_default();
+                        let position = self.view.dataset().position(&found.name).unwrap_or_default();
                         self.want(&found, wanted.entry(position).or_default())?;
                     }
                 }

@@ -14,10 +14,11 @@ use cdm::{
 use futures::{FutureExt, StreamExt, stream};
 
 use super::{
-    attributes, constraint,
+    attributes,
     convert::{Conversion, Member},
     grids::{self, Coordinates},
     names,
+    spellings::{Spellings, Strictness},
 };
 
 /// Structures deeper than this are left out.
@@ -38,6 +39,12 @@ pub enum WideIntegers {
 #[derive(Debug)]
 pub(super) struct View {
     source: Arc<dyn Source>,
+    form: Arc<Form>,
+}
+
+/// What a view shows, without what it is read from.
+#[derive(Debug)]
+struct Form {
     dataset: Dataset,
     origins: HashMap<FullName, Origin>,
     omitted: Vec<Omitted>,
@@ -78,24 +85,72 @@ pub(super) struct TextLength {
     pub(super) dimension: Option<String>,
 }
 
-/// Every way to spell a variable's name.
-#[derive(Debug, Default)]
-struct Spellings {
-    /// As printed, decoded, and as stored.
-    exact: HashMap<String, FullName>,
-    /// With `_` or `.` between groups; `None` when two variables share the spelling.
-    loose: HashMap<String, Option<FullName>>,
-    /// Names of variables and members that hold characters with a meaning in constraints, with the form
-    /// that is printed; the longest first.
-    special: Vec<(String, String)>,
-}
-
 impl View {
     /// The view of `source`.
     ///
     /// # Errors
     /// `Corrupt` when the names cannot be made unique.
     pub(super) fn new(source: Arc<dyn Source>, wide: WideIntegers) -> Result<Self> {
+        let form = match wide {
+            // As every request has it: made once for each dataset.
+            WideIntegers::Coordinates => source.dataset().derived(|| Form::new(&source, wide)),
+            WideIntegers::All => Form::new(&source, wide).map(Arc::new),
+        };
+        Ok(Self { form: form?, source })
+    }
+
+    /// The maps of a variable that is a Grid, one per dimension.
+    pub(super) fn maps(&self, name: &FullName) -> Option<&[FullName]> {
+        self.form.origins.get(name)?.maps.as_deref()
+    }
+
+    /// For a string variable stored as Char: how long its strings are.
+    pub(super) fn text_length(&self, name: &FullName) -> Option<&TextLength> {
+        self.form.origins.get(name)?.text.as_ref()
+    }
+
+    /// The variable a client means by `text`: as printed, decoded up to twice, with or without a leading
+    /// slash, and with `_` or `.` between groups where that is unambiguous.
+    pub(super) fn find(&self, text: &str) -> Option<&FullName> {
+        let spellings = self.form.spellings();
+        spellings.find(text, Strictness::Exact).or_else(|| spellings.find(text, Strictness::Loose))
+    }
+
+    /// As [`View::find`], but only the printed or stored name.
+    pub(super) fn find_exactly(&self, text: &str) -> Option<&FullName> {
+        self.form.spellings().find(text, Strictness::Exact)
+    }
+
+    /// Names of variables and members, decoded, that hold characters with a meaning in constraints, and
+    /// how each is printed; the longest first.
+    pub(super) fn special_names(&self) -> &[(String, String)] {
+        &self.form.spellings().special
+    }
+
+    /// The variables' names here and in the source.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (&FullName, &FullName)> {
+        self.form.origins.iter().map(|(shown, origin)| (shown, &origin.name))
+    }
+
+    /// The variables that the view lacks, each with why in a few words.
+    pub(super) fn left_out(&self) -> Vec<(FullName, String)> {
+        self.form.omitted.iter().map(|o| (o.name.clone(), o.brief.clone())).collect()
+    }
+
+    /// Why the view lacks the variable that a client means by `text`, if the source has it.
+    pub(super) fn why_omitted(&self, text: &str) -> Option<Error> {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        let decoded = names::decode(text);
+        let found = self.form.omitted.iter().find(|o| {
+            let stored = &o.name.as_str()[1..];
+            stored == text || stored == decoded || names::printed(&o.name) == text
+        })?;
+        Some(found.reason.shared())
+    }
+}
+
+impl Form {
+    fn new(source: &Arc<dyn Source>, wide: WideIntegers) -> Result<Self> {
         let stored = source.dataset();
         let chosen = match wide {
             WideIntegers::All => None,
@@ -112,7 +167,7 @@ impl View {
             for variable in &group.variables {
                 let name = group.name.join(&variable.name);
                 let widen = chosen.as_ref().is_none_or(|c| c.contains(&name)) || is_time(variable);
-                let shape = match servable(&source, &name, variable, widen) {
+                let shape = match servable(source, &name, variable, widen) {
                     Ok(shape) => shape,
                     Err((brief, reason)) => {
                         omitted.push(Omitted { name, brief, reason });
@@ -155,77 +210,20 @@ impl View {
             }
         }
         let dataset = Dataset::new(stored.name(), root)?;
-        Ok(Self { source, dataset, origins, omitted, spellings: OnceLock::new() })
-    }
-
-    /// The maps of a variable that is a Grid, one per dimension.
-    pub(super) fn maps(&self, name: &FullName) -> Option<&[FullName]> {
-        self.origins.get(name)?.maps.as_deref()
-    }
-
-    /// For a string variable stored as Char: how long its strings are.
-    pub(super) fn text_length(&self, name: &FullName) -> Option<&TextLength> {
-        self.origins.get(name)?.text.as_ref()
-    }
-
-    /// The variable a client means by `text`: as printed, decoded up to twice, with or without a leading
-    /// slash, and with `_` or `.` between groups where that is unambiguous.
-    pub(super) fn find(&self, text: &str) -> Option<&FullName> {
-        let spellings = self.spellings();
-        spellings.find(text, Strictness::Exact).or_else(|| spellings.find(text, Strictness::Loose))
-    }
-
-    /// As [`View::find`], but only the printed or stored name.
-    pub(super) fn find_exactly(&self, text: &str) -> Option<&FullName> {
-        self.spellings().find(text, Strictness::Exact)
-    }
-
-    /// Names of variables and members, decoded, that hold characters with a meaning in constraints, and
-    /// how each is printed; the longest first.
-    pub(super) fn special_names(&self) -> &[(String, String)] {
-        &self.spellings().special
-    }
-
-    /// The variables' names here and in the source.
-    pub(super) fn origins(&self) -> impl Iterator<Item = (&FullName, &FullName)> {
-        self.origins.iter().map(|(shown, origin)| (shown, &origin.name))
-    }
-
-    /// The variables that the view lacks, each with why in a few words.
-    pub(super) fn left_out(self) -> Vec<(FullName, String)> {
-        self.omitted.into_iter().map(|o| (o.name, o.brief)).collect()
-    }
-
-    /// Why the view lacks the variable that a client means by `text`, if the source has it.
-    pub(super) fn why_omitted(&self, text: &str) -> Option<Error> {
-        let text = text.strip_prefix('/').unwrap_or(text);
-        let decoded = names::decode(text);
-        let found = self.omitted.iter().find(|o| {
-            let stored = &o.name.as_str()[1..];
-            stored == text || stored == decoded || names::printed(&o.name) == text
-        })?;
-        Some(found.reason.shared())
+        Ok(Self { dataset, origins, omitted, spellings: OnceLock::new() })
     }
 
     fn spellings(&self) -> &Spellings {
         self.spellings.get_or_init(|| {
-            let mut spellings = Spellings::default();
-            for variable in &self.dataset.root().variables {
-                let full = FullName::root().join(&variable.name);
-                if let Some(origin) = self.origins.get(&full) {
-                    spellings.add(&variable.name, &origin.name, &full);
-                }
-                spellings.add_special(variable);
-            }
-            spellings.special.sort_by_key(|(decoded, _)| std::cmp::Reverse(decoded.len()));
-            spellings
+            let variables = &self.dataset.root().variables;
+            Spellings::of(variables, |full| self.origins.get(full).map(|origin| &origin.name))
         })
     }
 }
 
 impl Source for View {
     fn dataset(&self) -> &Dataset {
-        &self.dataset
+        &self.form.dataset
     }
 
     fn version(&self) -> Option<&Version> {
@@ -233,7 +231,8 @@ impl Source for View {
     }
 
     fn read(&self, variable: &FullName, selection: &Selection) -> BlockStream {
-        let (Some(origin), Some(shown)) = (self.origins.get(variable), self.dataset.variable(variable))
+        let (Some(origin), Some(shown)) =
+            (self.form.origins.get(variable), self.form.dataset.variable(variable))
         else {
             return failed(Error::not_found(format!("there is no variable {variable}")));
         };
@@ -498,65 +497,6 @@ fn set_if_absent(attributes: &mut Attributes, attribute: Attribute) {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Strictness {
-    Exact,
-    Loose,
-}
-
-impl Spellings {
-    fn add(&mut self, printed: &str, stored: &FullName, full: &FullName) {
-        for exact in
-            [printed.to_owned(), names::decode(printed).into_owned(), stored.as_str()[1..].to_owned()]
-        {
-            self.exact.entry(exact).or_insert_with(|| full.clone());
-        }
-        for (from, joint) in
-            [(printed, "_"), (printed, "."), (&stored.as_str()[1..], "_"), (&stored.as_str()[1..], ".")]
-        {
-            self.loose
-                .entry(from.replace(names::GROUP_SEPARATOR, joint))
-                .and_modify(|old| {
-                    if old.as_ref() != Some(full) {
-                        *old = None;
-                    }
-                })
-                .or_insert_with(|| Some(full.clone()));
-        }
-    }
-
-    fn add_special(&mut self, variable: &Variable) {
-        let mut waiting = vec![variable];
-        while let Some(variable) = waiting.pop() {
-            let decoded = names::decode(&variable.name);
-            if decoded.contains(constraint::is_special) {
-                self.special.push((decoded.into_owned(), variable.name.to_string()));
-            }
-            waiting.extend(variable.data_type.record().iter().flat_map(|r| &r.fields));
-        }
-    }
-
-    fn find(&self, text: &str, strictness: Strictness) -> Option<&FullName> {
-        let mut text = text.strip_prefix('/').unwrap_or(text).to_owned();
-        for _ in 0..3 {
-            let found = match strictness {
-                Strictness::Exact => self.exact.get(&text),
-                Strictness::Loose => self.loose.get(&text).and_then(Option::as_ref),
-            };
-            if found.is_some() {
-                return found;
-            }
-            // netcdf-c's spelling of a printed `%XX` arrives encoded once more.
-            let decoded = names::decode(&text).into_owned();
-            if decoded == text {
-                break;
-            }
-            text = decoded;
-        }
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cdm::testing::source_contract;
@@ -571,6 +511,14 @@ mod tests {
             let view: Arc<dyn Source> = Arc::new(View::new(fixture(true), wide).unwrap());
             block_on(source_contract(&view, 42, 20));
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_made_once_for_a_dataset() {
+        let source = fixture(true);
+        let form = |wide| View::new(Arc::clone(&source), wide).unwrap().form;
+        assert!(Arc::ptr_eq(&form(WideIntegers::Coordinates), &form(WideIntegers::Coordinates)));
+        assert!(!Arc::ptr_eq(&form(WideIntegers::Coordinates), &form(WideIntegers::All)));
     }
 
     #[test]

@@ -10,32 +10,40 @@ use foldhash::{HashMap, HashSet, HashSetExt};
 
 /// `source` as DAP4 shows it; itself when nothing needs to change.
 ///
-/// The caller may keep the result beside the source: it is as immutable. Applying it twice changes
-/// nothing.
+/// What it shows is made once for each dataset. Applying it twice changes nothing.
 ///
 /// # Errors
 /// None in practice: names stay as unique as they were.
 pub fn view(source: Arc<dyn Source>) -> Result<Arc<dyn Source>> {
-    // A dataset that needs no change is not copied.
-    if is_fit(source.dataset()) {
-        return Ok(source);
+    let form = source.dataset().derived(|| Form::of(source.dataset()))?;
+    Ok(if form.0.is_some() { Arc::new(View { source, form }) } else { source })
+}
+
+/// What is shown of a dataset; `None`: itself, since what needs no change is not copied.
+#[derive(Debug)]
+struct Form(Option<Dataset>);
+
+impl Form {
+    fn of(dataset: &Dataset) -> Result<Self> {
+        if is_fit(dataset) {
+            return Ok(Self(None));
+        }
+        let mut view = Viewer { declared: HashSet::new() };
+        let mut root = view.group(dataset.root());
+        root.name = FullName::root();
+        Dataset::new(dataset.name(), root).map(|dataset| Self(Some(dataset)))
     }
-    let mut view = Viewer { declared: HashSet::new() };
-    let mut root = view.group(source.dataset().root());
-    root.name = FullName::root();
-    let dataset = Dataset::new(source.dataset().name(), root)?;
-    Ok(Arc::new(View { source, dataset }))
 }
 
 #[derive(Debug)]
 struct View {
     source: Arc<dyn Source>,
-    dataset: Dataset,
+    form: Arc<Form>,
 }
 
 impl Source for View {
     fn dataset(&self) -> &Dataset {
-        &self.dataset
+        self.form.0.as_ref().unwrap_or_else(|| self.source.dataset())
     }
 
     fn version(&self) -> Option<&Version> {
