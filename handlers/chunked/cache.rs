@@ -29,6 +29,13 @@ impl ChunkKey {
     }
 }
 
+/// Bytes of capacity for each entry that there may be: chunks may be of one element each, and an entry takes some two
+/// hundred bytes besides its chunk.
+const LEAST: u64 = 512;
+
+/// There may be so many entries in any case.
+const FEW: usize = 1024;
+
 /// The cache.
 #[derive(Debug)]
 pub(crate) struct ChunkCache {
@@ -162,7 +169,8 @@ impl State {
 
     fn keep(&mut self, key: ChunkKey, entry: Entry, capacity: u64) {
         self.remove(key);
-        while self.bytes.saturating_add(entry.chunk.byte_len()) > capacity
+        let most = usize::try_from(capacity / LEAST).unwrap_or(usize::MAX).max(FEW);
+        while (self.bytes.saturating_add(entry.chunk.byte_len()) > capacity || self.kept.len() >= most)
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
             self.remove(oldest);
@@ -241,6 +249,16 @@ mod tests {
                 assert!(state.by_age.iter().all(|(age, key)| state.kept[key].used == *age));
             });
         }
+    }
+
+    #[test]
+    fn entries_are_bounded_in_number_too() {
+        let cache = ChunkCache::new(1 << 20);
+        for n in 0..5000 {
+            cache.keep(key(n), chunk(1), None);
+        }
+        assert_eq!(cache.bytes(), 2048, "of capacity 512 bytes for each");
+        assert!(cache.get(key(4999), &ALL).is_some() && cache.get(key(0), &ALL).is_none());
     }
 
     #[tokio::test]

@@ -34,6 +34,12 @@ const LARGEST_CHUNK: u64 = 256 << 20;
 /// Reading this many bytes is never worth avoiding by another request.
 const CHEAP: u64 = 64 << 10;
 
+/// Whether a chunk of so many stored bytes that is not encoded is read whole and kept, when it is all that is wanted from.
+/// Coordinates are asked for with each part of what they belong to.
+pub(super) fn is_small(array: &ChunkedArray, stored: u64) -> bool {
+    stored <= CHEAP && array.chunk_byte_len() == Some(stored)
+}
+
 /// A chunk that a band needs, where it is, and the parts of the band that come from it.
 #[derive(Debug)]
 struct Needed {

@@ -17,7 +17,7 @@ use super::{
     ChunkIndex, ChunkLocation, ChunkedArray, Engine, VaryingArray,
     cache::ChunkKey,
     plan::{Run, runs},
-    read::{halves, is_one_read},
+    read::{halves, is_one_read, is_small},
     strided::Extent,
 };
 
@@ -78,8 +78,8 @@ struct Grid<'a> {
     version: &'a str,
     chunk_shape: &'a [u64],
     index: &'a dyn ChunkIndex,
-    /// Bytes of an element of chunks that are read in part.
-    plain: Option<u64>,
+    /// The array whose chunks are not encoded: they are read in part.
+    plain: Option<&'a ChunkedArray>,
 }
 
 /// A chunk's position, and what of it is wanted on each axis.
@@ -109,7 +109,7 @@ impl Rehearsal {
                 version: &array.version,
                 chunk_shape: &array.chunk_shape,
                 index: array.index.as_ref(),
-                plain: is_plain.then_some(array.stored_size as u64),
+                plain: is_plain.then_some(&*array),
             };
             this.count(&grid, &selection).await.within(|| &array.name)?;
             Ok(this.blocks(array, selection.element_count()))
@@ -182,6 +182,7 @@ impl Rehearsal {
             self.state().counted.is_part = true;
         }
         let all = axes.iter().fold(1_u64, |n, axis| n.saturating_mul(axis.len() as u64));
+        let alone = all == 1;
         let mut at = 0;
         while at < all {
             if self.state().counted.chunks >= MOST {
@@ -196,7 +197,7 @@ impl Rehearsal {
                 return Err(Error::internal("an index located another number of chunks than asked"));
             }
             for (wanted, location) in wanted.iter().zip(located) {
-                self.count_chunk(grid, wanted, location).await?;
+                self.count_chunk(grid, wanted, location, alone).await?;
             }
             at = end;
         }
@@ -208,6 +209,7 @@ impl Rehearsal {
         grid: &Grid<'_>,
         (chunk, runs): &Wanted<'_>,
         location: Option<ChunkLocation>,
+        alone: bool,
     ) -> Result<()> {
         let is_new = {
             let key = ChunkKey::new(grid.version, None, grid.name, chunk);
@@ -216,15 +218,19 @@ impl Rehearsal {
         // What is not a part of an object comes whole, and through the decoder.
         let is_part = matches!(location, Some(ChunkLocation::Stored { .. }));
         let is_here = matches!(location, Some(ChunkLocation::Inline(_)));
+        let mut is_kept = grid.plain.is_none() || !is_part;
         let (object, bytes) = match location {
             None => {
                 self.state().counted.unwritten += u64::from(is_new);
                 return Ok(());
             }
             Some(ChunkLocation::Stored { object, len, .. }) => {
+                is_kept |= alone && grid.plain.is_some_and(|array| is_small(array, len));
                 let bytes = match grid.plain {
-                    Some(element) => wanted_bytes(runs, grid.chunk_shape, element).min(len),
-                    None => len,
+                    Some(array) if !is_kept => {
+                        wanted_bytes(runs, grid.chunk_shape, array.stored_size as u64).min(len)
+                    }
+                    _ => len,
                 };
                 (Some(Arc::clone(&object.version.identity)), Some(bytes))
             }
@@ -241,8 +247,8 @@ impl Rehearsal {
         };
         let mut state = self.state();
         state.objects.extend(object);
-        // Of a chunk that is not encoded, each read takes what it wants; another is decoded once, and kept.
-        if is_new || (grid.plain.is_some() && is_part) {
+        // Of a large chunk that is not encoded, each read takes what it wants; another is read once, and kept.
+        if is_new || !is_kept {
             state.counted.bytes = state.counted.bytes.saturating_add(bytes.unwrap_or(0));
         }
         if is_new {

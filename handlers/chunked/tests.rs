@@ -266,6 +266,26 @@ async fn a_part_of_contiguous_data_is_read_without_the_rest() {
 }
 
 #[tokio::test]
+async fn what_is_small_and_not_encoded_is_read_whole_once() {
+    let part = |first| Selection::new(vec![vec![Slice::new(first, 1, 10).unwrap()]], &[8192]).unwrap();
+    // A coordinate of 64 KiB, one of a little more, and small chunks of a larger array.
+    for (size, chunk, reads, bytes_read) in [(8, 8192, 1, 65536), (9, 8192, 3, 270), (8, 1024, 1, 8192)] {
+        let made = made(&[8192], &[chunk], size, false, 0, Fault::None);
+        let engine = engine(1 << 20, 1 << 20, 1 << 20);
+        for first in [20, 33, 31] {
+            let found = read(&engine, &made.array, &part(first)).await.unwrap();
+            assert_eq!(found, expected(&made, &part(first)), "{size} {chunk}");
+        }
+        assert_eq!((made.faulty.reads(), made.faulty.bytes_read()), (reads, bytes_read), "{size} {chunk}");
+        assert_eq!(engine.counts().chunks_decoded, 0, "nothing is encoded");
+        if reads == 1 {
+            let again = read(&engine, &made.array, &part(25)).now_or_never();
+            assert_eq!(again.expect("nothing is waited for").unwrap(), expected(&made, &part(25)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn sparse_columns_of_a_large_array_are_read_piece_by_piece() {
     // 100 rows of 128 KiB; one element of each.
     let shape = [100, 16384];

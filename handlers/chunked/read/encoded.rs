@@ -277,7 +277,9 @@ impl BandRead {
     fn decode_as(&self, order: Order, chunk: &[u64], stored: Bytes, skipped: u32) -> Result<Decoded> {
         let len = usize::try_from(self.chunk_len()?)
             .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
-        self.engine.tally().decoded();
+        if !self.array.pipeline.is_empty() {
+            self.engine.tally().decoded();
+        }
         let bytes = self.array.pipeline.decode(stored, len, skipped).within(|| self.place(chunk))?;
         Ok(Decoded::whole(bytes, order))
     }

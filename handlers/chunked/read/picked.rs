@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use super::{
     BandRead, Needed,
     encoded::{Encoded, Keep},
+    is_small,
 };
 use crate::{
     buffers::Buffer,
@@ -35,12 +36,15 @@ enum Found {
 }
 
 impl BandRead {
-    /// Whether the band is to be picked out of its chunks: they are encoded, and worth keeping.
+    /// Whether the band is to be picked out of its chunks: they are worth keeping. Of those that are not encoded
+    /// that is only a small one, alone: many are best read as the pieces that are wanted.
     pub(super) fn is_picked(&self, needed: &[Needed]) -> bool {
-        needed.iter().all(|needed| match &needed.location {
+        needed.iter().all(|one| match &one.location {
             None | Some(ChunkLocation::Inline(_)) => true,
-            Some(ChunkLocation::Stored { .. }) if self.array.pipeline.is_empty() => false,
-            Some(_) => self.is_worth_keeping(&needed.parts),
+            Some(ChunkLocation::Stored { len, .. }) if self.array.pipeline.is_empty() => {
+                needed.len() == 1 && is_small(&self.array, *len)
+            }
+            Some(_) => self.is_worth_keeping(&one.parts),
         })
     }
 
@@ -99,7 +103,11 @@ impl BandRead {
         let object = match &needed.location {
             None => return Some(Found::Fill),
             Some(ChunkLocation::Inline(bytes)) => return Some(Found::Here(Decoded::run(bytes.clone(), 0))),
-            Some(ChunkLocation::Stored { .. }) if self.array.pipeline.is_empty() => return None,
+            Some(ChunkLocation::Stored { len, .. })
+                if self.array.pipeline.is_empty() && !is_small(&self.array, *len) =>
+            {
+                return None;
+            }
             Some(ChunkLocation::Stored { object, .. }) => Some(object.version.identity.as_ref()),
             Some(ChunkLocation::Keyed { .. } | ChunkLocation::Encoded(_)) => None,
         };
