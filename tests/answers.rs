@@ -17,9 +17,12 @@ fn kept(server: &Server) -> u64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// The answer to a request that is made twice, the second time from what is kept.
+/// The answer to a request that is made again, the last time from what is kept: data are when they are asked for twice.
 fn twice(server: &Server, method: &str, target: &str, headers: &str) -> Answer {
     let first = server.ask(method, target, headers);
+    if [".dap", ".dods"].iter().any(|data| target.contains(data)) {
+        assert_eq!(server.ask(method, target, headers).body, first.body, "{target} {headers}");
+    }
     let before = kept(server);
     let second = server.ask(method, target, headers);
     assert_eq!(kept(server), before + 1, "{method} {target} {headers}");
@@ -75,6 +78,23 @@ fn a_file_that_changed_is_answered_anew() {
     fs::create_dir(dir.path().join("a.nc.dds")).unwrap();
     fs::write(dir.path().join("a.nc.dds/.zgroup"), "{\"zarr_format\": 2}").unwrap();
     assert!(server.get("/opendap/a.nc.dds").text().contains("a.nc.dds.dmr"), "its services");
+}
+
+#[test]
+fn data_are_kept_when_they_are_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    netcdf3::write(&dir.path().join("a.nc"), [4, 3, 2], 1, false);
+    let server = start(dir.path());
+    for (target, before) in [
+        ("/opendap/a.nc.dap", 2),
+        ("/opendap/a.nc.dods?v[0][0][0:1]", 2),
+        ("/opendap/a.nc.dds", 1),
+    ] {
+        let at = kept(&server);
+        let answers: Vec<_> = (0..4).map(|_| server.get(target).body).collect();
+        assert!(answers.iter().all(|body| *body == answers[0]), "{target}");
+        assert_eq!(kept(&server) - at, 4 - before, "{target}");
+    }
 }
 
 #[test]

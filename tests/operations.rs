@@ -61,7 +61,8 @@ fn each_request_has_one_line_that_says_all_of_it() {
     );
     assert!(said["read"].as_u64().unwrap() > 48, "two records, and what leads to them: {said}");
     assert!(said["ms"].is_u64() && said["outcome"] == "done" && said.get("reason").is_none(), "{said}");
-    // The same from memory, other kinds, what is not there, and long queries.
+    // The same from memory, as soon as it was asked for twice; other kinds, what is not there, and long queries.
+    ask("/opendap/sub/a.nc.dods?v[0:1][0:2][0:1]", "r-again");
     ask("/opendap/sub/a.nc.dods?v[0:1][0:2][0:1]", "r-2");
     assert_eq!(line(&server, "r-2")["read"], 0);
     for (target, id, route, status) in [

@@ -9,30 +9,35 @@
 //! the same Source is at the end of the way, which need not be gone.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    mem,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use bytes::Bytes;
 use cdm::{Result, Source, Version};
-use futures::{StreamExt, stream};
+use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::{
     compress,
-    respond::{Asked, Body, empty, respond},
+    respond::{Asked, Body, empty, gather, respond},
 };
 use crate::{
     catalog::{DatasetName, Status},
-    protocols::{ByteStream, Reply},
+    protocols::Reply,
 };
 
 /// Bytes of all kept answers together.
 const MOST: usize = 32 << 20;
 
-/// Bytes of a body with data that is kept.
+/// Bytes of a body with data that is kept, when it is asked for again.
 pub(super) const LARGEST_DATA: u64 = 64 << 10;
+
+/// So many requests are remembered, twice, to know which are made again.
+const REMEMBERED: usize = 8 << 10;
 
 /// Bytes of another body that is kept: the description of some thousand variables.
 pub(super) const LARGEST_TEXT: u64 = 2 << 20;
@@ -43,23 +48,49 @@ const OVERHEAD: usize = 7 << 10;
 /// The request headers that an answer may depend on, besides those that [`respond`] looks at.
 const LOOKED_AT: [HeaderName; 2] = [header::ACCEPT, header::USER_AGENT];
 
-/// What of a request determines its answer: its address, the server's as the client knows it, and headers.
-pub(super) fn key(path: &str, query: Option<&str>, origin: &str, headers: &HeaderMap) -> Vec<u8> {
-    let mut key = Vec::with_capacity(256);
-    let mut add = |part: Option<&[u8]>| {
-        // Lengths tell apart what would look alike joined.
-        key.extend_from_slice(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
-        key.extend_from_slice(part.unwrap_or_default());
-    };
-    add(Some(path.as_bytes()));
-    add(query.map(str::as_bytes));
-    add(Some(origin.as_bytes()));
-    for name in &LOOKED_AT {
-        headers.get_all(name).iter().for_each(|value| add(Some(value.as_bytes())));
-        add(None);
+/// What of a request determines its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Of the bytes, made once, with keys that nobody outside this process knows.
+    hash: u64,
+    bytes: Box<[u8]>,
+}
+
+static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+impl Key {
+    /// Of the request's address, the server's as the client knows it, and headers.
+    pub(super) fn new(path: &str, query: Option<&str>, origin: &str, headers: &HeaderMap) -> Self {
+        let mut key = Vec::with_capacity(path.len() + query.map_or(0, str::len) + origin.len() + 192);
+        let mut add = |part: Option<&[u8]>| {
+            // Lengths tell apart what would look alike joined.
+            key.extend_from_slice(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+            key.extend_from_slice(part.unwrap_or_default());
+        };
+        add(Some(path.as_bytes()));
+        add(query.map(str::as_bytes));
+        add(Some(origin.as_bytes()));
+        for name in &LOOKED_AT {
+            headers.get_all(name).iter().for_each(|value| add(Some(value.as_bytes())));
+            add(None);
+        }
+        key.push(u8::from(compress::accepts_gzip(headers)));
+        Self::of(key)
     }
-    key.push(u8::from(compress::accepts_gzip(headers)));
-    key
+
+    fn of(bytes: Vec<u8>) -> Self {
+        Self { hash: HASHES.hash_one(&bytes), bytes: bytes.into() }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// Whether all of an answer is asked for, whatever the client has already.
@@ -185,7 +216,7 @@ impl Kept {
         self.way.as_ref()
     }
 
-    fn len(&self, key: &[u8]) -> usize {
+    fn len(&self, key: &Key) -> usize {
         let encoded = if self.sent.as_ptr() == self.body.as_ptr() { 0 } else { self.sent.len() };
         OVERHEAD + key.len() + self.body.len() + encoded
     }
@@ -198,7 +229,7 @@ pub(super) struct Answers {
     most: usize,
 }
 
-type All = HashMap<Vec<u8>, Arc<Kept>>;
+type All = HashMap<Key, Arc<Kept>>;
 
 /// What is asked for is among the young. When they fill half of what is allowed they become the old, and those
 /// that were the old till then, which nobody has asked for since, are gone.
@@ -209,6 +240,8 @@ struct Ages {
     /// Bytes of the young.
     len: usize,
     turn: u64,
+    /// Hashes of what was asked for lately, and of what was before that.
+    asked: [HashSet<u64>; 2],
 }
 
 impl Default for Answers {
@@ -219,16 +252,16 @@ impl Default for Answers {
 
 impl Answers {
     /// The answer to requests with this key about `about`.
-    pub(super) fn get(&self, key: &[u8], about: &About) -> Option<Arc<Kept>> {
+    pub(super) fn get(&self, key: &Key, about: &About) -> Option<Arc<Kept>> {
         self.find(key, |kept| kept.about == *about)
     }
 
     /// The answer to requests with this key that a [`Way`] led to.
-    pub(super) fn by_way(&self, key: &[u8]) -> Option<Arc<Kept>> {
+    pub(super) fn by_way(&self, key: &Key) -> Option<Arc<Kept>> {
         self.find(key, |kept| kept.way.is_some())
     }
 
-    fn find(&self, key: &[u8], is_wanted: impl Fn(&Kept) -> bool) -> Option<Arc<Kept>> {
+    fn find(&self, key: &Key, is_wanted: impl Fn(&Kept) -> bool) -> Option<Arc<Kept>> {
         let mut ages = self.ages();
         if let Some(found) = ages.young.get(key) {
             return is_wanted(found).then(|| Arc::clone(found));
@@ -252,6 +285,21 @@ impl Answers {
         *ages = Ages { turn: ages.turn + 1, ..Ages::default() };
     }
 
+    /// Whether a request with this key was made lately; now it was. Most data are asked for only once: to keep them would
+    /// cost time, and the place of what is asked for often. Rarely, and harmlessly, says so of one that was not made.
+    pub(super) fn is_asked_again(&self, key: &Key) -> bool {
+        let mut ages = self.ages();
+        let [lately, before] = &mut ages.asked;
+        if !lately.insert(key.hash) {
+            return true;
+        }
+        let is_known = before.contains(&key.hash);
+        if lately.len() >= REMEMBERED {
+            *before = mem::take(lately);
+        }
+        is_known
+    }
+
     fn ages(&self) -> MutexGuard<'_, Ages> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -260,7 +308,7 @@ impl Answers {
     /// may be, of at most `largest` bytes. What cannot be kept is given back, ready to be sent.
     pub(super) async fn keep(
         &self,
-        key: Vec<u8>,
+        key: Key,
         (about, way): (About, Option<Way>),
         mut reply: Reply,
         version: Option<&Version>,
@@ -271,7 +319,7 @@ impl Answers {
         if !fits || !is_whole || !is_determined(&reply.headers) {
             return Ok(Err(reply));
         }
-        let body = match gather(reply.body, reply.length).await {
+        let body = match gather(reply.body, reply.length.unwrap_or_default()).await {
             Ok(body) => body,
             Err(body) => {
                 reply.body = body;
@@ -289,7 +337,7 @@ impl Answers {
         Ok(Ok(kept))
     }
 
-    fn add(&self, ages: &mut Ages, key: Vec<u8>, kept: Arc<Kept>) {
+    fn add(&self, ages: &mut Ages, key: Key, kept: Arc<Kept>) {
         let len = kept.len(&key);
         ages.old.remove(&key);
         if let Some(before) = ages.young.remove(&key) {
@@ -310,23 +358,6 @@ impl Answers {
 fn is_determined(headers: &HeaderMap) -> bool {
     let named = headers.get_all(header::VARY).iter().flat_map(|v| v.to_str().unwrap_or("*").split(','));
     named.map(str::trim).all(|name| LOOKED_AT.iter().any(|known| name.eq_ignore_ascii_case(known.as_str())))
-}
-
-/// All bytes of `body`, which are to be `length`; else what there was of it, and its error.
-async fn gather(mut body: ByteStream, length: Option<u64>) -> std::result::Result<Bytes, ByteStream> {
-    let expected = length.and_then(|len| usize::try_from(len).ok()).unwrap_or_default();
-    let mut all = Vec::with_capacity(expected);
-    while let Some(item) = body.next().await {
-        match item {
-            Ok(bytes) if all.len() + bytes.len() <= expected => all.extend_from_slice(&bytes),
-            other => {
-                let before = (!all.is_empty()).then(|| Ok(Bytes::from(all)));
-                return Err(Box::pin(stream::iter(before.into_iter().chain([other])).chain(body)));
-            }
-        }
-    }
-    let all = Bytes::from(all);
-    if all.len() == expected { Ok(all) } else { Err(Box::pin(stream::iter([Ok(all)]))) }
 }
 
 #[cfg(test)]

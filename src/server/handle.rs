@@ -10,7 +10,7 @@ mod who;
 use std::{
     borrow::Cow,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cdm::{Error, ErrorKind, Result, Source, Version};
@@ -21,7 +21,7 @@ pub use self::limits::is_data;
 use self::limits::{holding, in_time, read_away};
 use super::{
     Phase, Shared,
-    answers::{About, LARGEST_DATA, LARGEST_TEXT, Way},
+    answers::{About, Key, Way},
     error,
     error::Audience,
     files,
@@ -90,6 +90,8 @@ struct Call<'a> {
     may_sign_in: bool,
     /// Who they said they are.
     user: Option<Arc<User>>,
+    /// What its answer depends on, once that is asked for.
+    key: OnceLock<Key>,
 }
 
 /// Answers `request`. Errors are answers too.
@@ -119,6 +121,7 @@ pub(super) async fn handle(
         data: live.seen_by(Caller::Anyone),
         may_sign_in: false,
         user: None,
+        key: OnceLock::new(),
     };
     let mut close = connection.framing.has_body();
     let mut response = match refuse(&mut call, connection, body, &parts.uri).await {
@@ -455,8 +458,7 @@ impl Call<'_> {
         if is_page {
             return respond(reply, self.asked(), version.as_ref(), None).await;
         }
-        let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };
-        self.keep((about, way), reply, version.as_ref(), largest).await
+        self.keep((about, way), reply, version.as_ref(), is_data).await
     }
 
     fn base_url(&self, mount: &str, dataset: &DatasetName) -> String {

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body::{Frame, SizeHint};
 
 use super::{
+    answers::LARGEST_DATA,
     compress,
     conditions::{Part, Validators},
     stall::Flushes,
@@ -68,6 +69,9 @@ impl http_body::Body for Body {
         }
     }
 }
+
+/// Bytes of a body that is sent when all of it is there.
+const AT_ONCE: u64 = LARGEST_DATA;
 
 /// Reads a range of an answer's bytes directly; without one, a range is cut out of the whole body.
 pub(super) type Seek<'a> = &'a (dyn Fn(Range<u64>) -> ByteStream + Send + Sync);
@@ -143,6 +147,14 @@ pub(super) async fn respond(
         }
     }
     let mut body = body.unwrap_or_else(|| Box::pin(stream::empty()));
+    if let Some(len) = length.filter(|len| *len <= AT_ONCE)
+        && asked.method == Method::GET
+    {
+        body = match gather(body, len).await {
+            Ok(whole) => return Ok(finish(status, headers, Body::Whole(whole))),
+            Err(body) => body,
+        };
+    }
     let first = body.next().await.transpose()?;
     if asked.method == Method::HEAD {
         return Ok(finish(status, headers, empty()));
@@ -221,6 +233,23 @@ fn common_headers(headers: &mut HeaderMap) {
 /// A header value of text that is ASCII by construction; nothing if it is not.
 fn text_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// All bytes of `body`, which are to be `length`; else what there was of it, and its error.
+pub(super) async fn gather(mut body: ByteStream, length: u64) -> std::result::Result<Bytes, ByteStream> {
+    let expected = usize::try_from(length).unwrap_or_default();
+    let mut all = Vec::with_capacity(expected);
+    while let Some(item) = body.next().await {
+        match item {
+            Ok(bytes) if all.len() + bytes.len() <= expected => all.extend_from_slice(&bytes),
+            other => {
+                let before = (!all.is_empty()).then(|| Ok(Bytes::from(all)));
+                return Err(Box::pin(stream::iter(before.into_iter().chain([other])).chain(body)));
+            }
+        }
+    }
+    let all = Bytes::from(all);
+    if all.len() == expected { Ok(all) } else { Err(Box::pin(stream::iter([Ok(all)]))) }
 }
 
 /// The bytes `range` of `body`.

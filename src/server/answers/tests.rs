@@ -1,6 +1,7 @@
 //! What is kept, for whom, and how much of it.
 
 use cdm::{Error, FullName, Group, testing::MemorySource};
+use futures::StreamExt;
 use handlers::{
     Registry,
     chunked::{Engine, EngineOptions},
@@ -28,15 +29,19 @@ fn of(len: usize) -> Reply {
     reply(vec![Ok(vec![b'x'; len].into())], len as u64)
 }
 
+fn key(name: &str) -> Key {
+    Key::of(name.into())
+}
+
 fn folder(number: u64) -> About {
     About::Folder("f".to_owned(), number)
 }
 
-async fn keep(answers: &Answers, key: &str, about: About, reply: Reply) -> bool {
+async fn keep(answers: &Answers, name: &str, about: About, reply: Reply) -> bool {
     let none = HeaderMap::new();
     let version = version();
     answers
-        .keep(key.into(), (about, None), reply, Some(&version), (&none, LARGEST_TEXT))
+        .keep(key(name), (about, None), reply, Some(&version), (&none, LARGEST_TEXT))
         .await
         .unwrap()
         .is_ok()
@@ -56,13 +61,13 @@ async fn what_is_kept_stays_within_the_limit_and_what_is_asked_for_stays() {
     assert!(keep(&answers, "wanted", folder(0), of(10)).await);
     for number in 0..1000 {
         assert!(keep(&answers, &format!("{}", number % 700), folder(0), of(1000)).await);
-        assert!(answers.get(b"wanted", &folder(0)).is_some(), "{number}");
+        assert!(answers.get(&key("wanted"), &folder(0)).is_some(), "{number}");
         assert!(held(&answers) > 0);
     }
     assert!(held(&answers) > 100, "most of what fits is kept");
-    assert!(answers.get(b"0", &folder(0)).is_none(), "what nobody asked for is gone");
+    assert!(answers.get(&key("0"), &folder(0)).is_none(), "what nobody asked for is gone");
     keep(&answers, "large", folder(0), of(600 << 10)).await;
-    assert!(answers.get(b"large", &folder(0)).is_none(), "half of everything is no single answer's");
+    assert!(answers.get(&key("large"), &folder(0)).is_none(), "half of everything is no single answer's");
     held(&answers);
 }
 
@@ -70,20 +75,20 @@ async fn what_is_kept_stays_within_the_limit_and_what_is_asked_for_stays() {
 async fn an_answer_is_for_what_it_is_about() {
     let answers = Answers::default();
     assert!(keep(&answers, "k", folder(1), of(1)).await);
-    assert!(answers.get(b"k", &folder(1)).is_some());
-    assert!(answers.get(b"k", &folder(2)).is_none() && answers.get(b"j", &folder(1)).is_none());
+    assert!(answers.get(&key("k"), &folder(1)).is_some());
+    assert!(answers.get(&key("k"), &folder(2)).is_none() && answers.get(&key("j"), &folder(1)).is_none());
     let open =
         || Arc::new(MemorySource::flat("a", Group::new(FullName::root()), Vec::new())) as Arc<dyn Source>;
     let source = open();
     assert!(keep(&answers, "s", About::source(&source), of(1)).await);
-    assert!(answers.get(b"s", &About::source(&source)).is_some());
+    assert!(answers.get(&key("s"), &About::source(&source)).is_some());
     drop(source);
     // Memory of what is gone would be used again at once.
     for _ in 0..100 {
-        assert!(answers.get(b"s", &About::source(&open())).is_none());
+        assert!(answers.get(&key("s"), &About::source(&open())).is_none());
     }
     assert!(keep(&answers, "s", folder(7), of(1)).await);
-    assert!(answers.get(b"s", &folder(7)).is_some(), "the new one has taken its place");
+    assert!(answers.get(&key("s"), &folder(7)).is_some(), "the new one has taken its place");
 }
 
 #[tokio::test]
@@ -98,9 +103,9 @@ async fn ways_lead_to_the_version_that_they_found() {
     let way = || Way { missing: Vec::new(), file: file.clone(), found: found.clone(), turn: answers.turn() };
     let keep = async |way: Option<Way>, version: &Version| {
         let about = (folder(0), way);
-        answers.keep(b"k".to_vec(), about, of(1), Some(version), (&none, 10)).await.unwrap().unwrap();
-        assert!(answers.get(b"k", &folder(0)).is_some());
-        answers.by_way(b"k").is_some()
+        answers.keep(key("k"), about, of(1), Some(version), (&none, 10)).await.unwrap().unwrap();
+        assert!(answers.get(&key("k"), &folder(0)).is_some());
+        answers.by_way(&key("k")).is_some()
     };
     assert!(keep(Some(way()), &found.version).await);
     assert!(!keep(None, &found.version).await);
@@ -108,9 +113,26 @@ async fn ways_lead_to_the_version_that_they_found() {
     let before = way();
     assert!(keep(Some(way()), &found.version).await);
     answers.forget();
-    assert!(answers.get(b"k", &folder(0)).is_none() && answers.by_way(b"k").is_none());
+    assert!(answers.get(&key("k"), &folder(0)).is_none() && answers.by_way(&key("k")).is_none());
     assert!(!keep(Some(before), &found.version).await, "opened before");
     assert!(keep(Some(way()), &found.version).await);
+}
+
+#[test]
+fn what_is_asked_again_is_known_for_a_while() {
+    let answers = Answers::default();
+    let again = |name: &str| answers.is_asked_again(&key(name));
+    assert!(!again("a") && again("a") && again("a"));
+    for number in 0..REMEMBERED {
+        again(&number.to_string());
+    }
+    assert!(again("a"), "as many others came between");
+    for number in 0..3 * REMEMBERED {
+        again(&format!("other {number}"));
+    }
+    assert!(!again("a"), "forgotten");
+    let ages = answers.kept.lock().unwrap();
+    assert!(ages.asked.iter().all(|asked| asked.len() <= REMEMBERED));
 }
 
 #[tokio::test]
@@ -130,11 +152,10 @@ async fn only_what_is_determined_is_kept() {
         vary("*"),
         of(11),
     ] {
-        let outcome =
-            answers.keep(b"k".to_vec(), (folder(0), None), refused, Some(&version), (&none, 10)).await;
+        let outcome = answers.keep(key("k"), (folder(0), None), refused, Some(&version), (&none, 10)).await;
         assert!(outcome.unwrap().is_err());
     }
-    let unversioned = answers.keep(b"k".to_vec(), (folder(0), None), of(1), None, (&none, 10)).await;
+    let unversioned = answers.keep(key("k"), (folder(0), None), of(1), None, (&none, 10)).await;
     assert!(unversioned.unwrap().is_err());
     assert!(keep(&answers, "k", folder(0), vary("accept, User-Agent")).await);
 }
@@ -151,14 +172,14 @@ async fn a_body_that_fails_is_sent_as_far_as_it_goes() {
         [(parts(), "Some(2) None Some(1)"), (short(), "Some(2)"), (long(), "Some(2) Some(3)")]
     {
         let outcome = answers
-            .keep(b"k".to_vec(), (folder(0), None), reply(body, 3), Some(&version), (&none, 10))
+            .keep(key("k"), (folder(0), None), reply(body, 3), Some(&version), (&none, 10))
             .await
             .unwrap();
         let items: Vec<_> = outcome.unwrap_err().body.collect().await;
         let items: Vec<_> = items.iter().map(|i| format!("{:?}", i.as_ref().ok().map(Bytes::len))).collect();
         assert_eq!(items.join(" "), expect);
     }
-    assert!(answers.get(b"k", &folder(0)).is_none());
+    assert!(answers.get(&key("k"), &folder(0)).is_none());
 }
 
 #[test]
@@ -169,19 +190,19 @@ fn keys_tell_requests_apart() {
     let mut twice = headers(&[(header::ACCEPT, "a")]);
     twice.append(header::ACCEPT, HeaderValue::from_static("b"));
     let all = [
-        key("/a", None, "o", &HeaderMap::new()),
-        key("/a", Some(""), "o", &HeaderMap::new()),
-        key("/", Some("a"), "o", &HeaderMap::new()),
-        key("/a", Some("o"), "", &HeaderMap::new()),
-        key("/a", None, "p", &HeaderMap::new()),
-        key("/a", None, "o", &headers(&[(header::ACCEPT, "a")])),
-        key("/a", None, "o", &headers(&[(header::ACCEPT, "a, b")])),
-        key("/a", None, "o", &twice),
-        key("/a", None, "o", &headers(&[(header::USER_AGENT, "a")])),
-        key("/a", None, "o", &headers(&[(header::ACCEPT_ENCODING, "gzip")])),
+        Key::new("/a", None, "o", &HeaderMap::new()),
+        Key::new("/a", Some(""), "o", &HeaderMap::new()),
+        Key::new("/", Some("a"), "o", &HeaderMap::new()),
+        Key::new("/a", Some("o"), "", &HeaderMap::new()),
+        Key::new("/a", None, "p", &HeaderMap::new()),
+        Key::new("/a", None, "o", &headers(&[(header::ACCEPT, "a")])),
+        Key::new("/a", None, "o", &headers(&[(header::ACCEPT, "a, b")])),
+        Key::new("/a", None, "o", &twice),
+        Key::new("/a", None, "o", &headers(&[(header::USER_AGENT, "a")])),
+        Key::new("/a", None, "o", &headers(&[(header::ACCEPT_ENCODING, "gzip")])),
     ];
     let different: std::collections::HashSet<_> = all.iter().collect();
     assert_eq!(different.len(), all.len());
     let same = headers(&[(header::COOKIE, "x"), (header::ACCEPT_ENCODING, "br")]);
-    assert_eq!(key("/a", None, "o", &same), all[0], "what nothing depends on makes no difference");
+    assert_eq!(Key::new("/a", None, "o", &same), all[0], "what nothing depends on makes no difference");
 }

@@ -9,7 +9,7 @@ use super::{Body, Call, kept::Listed};
 use crate::{
     catalog::{DatasetName, Latest, Listing},
     protocols::{pages, thredds},
-    server::{answers::LARGEST_TEXT, routes::CatalogFormat},
+    server::routes::CatalogFormat,
 };
 
 impl Call<'_> {
@@ -75,7 +75,7 @@ impl Call<'_> {
             }
         };
         let version = Version { identity: listing.identity().into(), modified: None };
-        self.keep((about, None), reply, Some(&version), LARGEST_TEXT).await
+        self.keep((about, None), reply, Some(&version), false).await
     }
 
     /// THREDDS' address of one dataset: a catalog with nothing else, or its page. A folder is its listing.

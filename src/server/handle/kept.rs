@@ -10,7 +10,7 @@ use crate::{
     catalog::{DatasetName, Listing, Status},
     protocols::Reply,
     server::{
-        answers::{About, Kept, Way, is_whole, key},
+        answers::{About, Kept, Key, LARGEST_DATA, LARGEST_TEXT, Way, is_whole},
         routes::Candidate,
     },
 };
@@ -26,7 +26,7 @@ pub(super) enum Listed {
 impl Call<'_> {
     /// The answer that was given before to a request that says the same, about the same.
     pub(super) fn kept(&self, about: &About) -> Option<Arc<Kept>> {
-        let kept = self.live.answers.get(&self.key(), about)?;
+        let kept = self.live.answers.get(self.key(), about)?;
         self.shared.metrics.kept();
         Some(kept)
     }
@@ -44,7 +44,7 @@ impl Call<'_> {
 
     /// The answer that was given before to a request that says the same, if looks find what they found then.
     pub(super) async fn kept_by_way(&self) -> Option<Arc<Kept>> {
-        let kept = self.live.answers.by_way(&self.key())?;
+        let kept = self.live.answers.by_way(self.key())?;
         let Way { missing, file, found, .. } = kept.way()?;
         let catalog = &self.data;
         for name in missing {
@@ -60,13 +60,13 @@ impl Call<'_> {
         Some(kept)
     }
 
-    /// Sends `reply`, and keeps it for who asks the same if it has at most `largest` bytes.
+    /// Sends `reply`, and keeps it for who asks the same if it is small: data only when they are asked for again.
     pub(super) async fn keep(
         &self,
         about: (About, Option<Way>),
         reply: Reply,
         version: Option<&Version>,
-        largest: u64,
+        is_data: bool,
     ) -> Result<HttpResponse<Body>> {
         let asked = self.asked();
         // Who asks for its length alone, say, does not wait for all of it.
@@ -74,7 +74,11 @@ impl Call<'_> {
             return respond(reply, asked, version, None).await;
         }
         let answers = &self.live.answers;
-        match answers.keep(self.key(), about, reply, version, (self.headers, largest)).await? {
+        if is_data && !answers.is_asked_again(self.key()) {
+            return respond(reply, asked, version, None).await;
+        }
+        let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };
+        match answers.keep(self.key().clone(), about, reply, version, (self.headers, largest)).await? {
             Ok(kept) => kept.answer(asked).await,
             Err(reply) => respond(reply, asked, version, None).await,
         }
@@ -93,7 +97,7 @@ impl Call<'_> {
         Ok(Listed::New(listing, about))
     }
 
-    fn key(&self) -> Vec<u8> {
-        key(self.path, self.query, &self.origin, self.headers)
+    fn key(&self) -> &Key {
+        self.key.get_or_init(|| Key::new(self.path, self.query, &self.origin, self.headers))
     }
 }

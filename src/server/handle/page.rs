@@ -20,7 +20,7 @@ use crate::{
         self, Reply, dap2, dap4,
         pages::{self, Protocol, Spelled},
     },
-    server::{answers::LARGEST_TEXT, respond::Body},
+    server::respond::Body,
 };
 
 /// Folders that a sitemap covers, and how long they may be looked for.
@@ -50,7 +50,7 @@ impl Call<'_> {
         let form = if form == pages::Form::Json { form } else { pages::Form::accepted(self.headers) };
         let reply = pages::folder(&listing, self.query, form, self.site())?;
         let version = Version { identity: listing.identity().into(), modified: None };
-        self.keep((about, None), reply, Some(&version), LARGEST_TEXT).await
+        self.keep((about, None), reply, Some(&version), false).await
     }
 
     /// The dataset's page, which is about what DAP4 shows of it.
