@@ -71,23 +71,21 @@ pub(super) fn length(source: &dyn Source, dmr: &str, form: Form) -> Option<u64> 
 /// `TooLarge` when the DMR does not fit the first chunk.
 pub(super) fn encode(
     source: &Arc<dyn Source>,
-    dmr: &str,
+    mut dmr: String,
     form: Form,
     report: impl Fn(&Error) -> String + Send + 'static,
 ) -> Result<ByteStream> {
-    let mut first = Vec::with_capacity(dmr.len() + 2);
-    first.extend_from_slice(dmr.as_bytes());
-    first.extend_from_slice(b"\r\n");
-    if first.len() > LONGEST {
+    dmr.push_str("\r\n");
+    if dmr.len() > LONGEST {
         return Err(Error::too_large(format!(
             "the description of what was asked for has {} bytes; a data response holds at most {LONGEST}. \
              Ask for fewer variables or for one group",
-            first.len()
+            dmr.len()
         )));
     }
     let flag = if form.flag_absence && !form.checksums { NO_CHECKSUM } else { 0 };
     let mut framer = Framer { ready: VecDeque::new(), held: BytesMut::new() };
-    framer.frame(BYTE_ORDER | flag, vec![first.into()]);
+    framer.frame(BYTE_ORDER | flag, vec![dmr.into()]);
     let state =
         Encoding { pieces: Box::pin(pieces(source, form)), framer, report, stage: Stage::Data, go: false };
     Ok(Box::pin(stream::unfold(state, Encoding::next)))

@@ -15,7 +15,7 @@ pub(super) fn dmr(dataset: &Dataset, base: &str, client: Client) -> String {
     written(dataset, base, &[], Writer { out: Document::new(), client, places: None }).0
 }
 
-/// Bytes that a variable usually takes.
+/// Bytes that a variable usually takes, and what is around them all.
 const USUAL: usize = 512;
 
 /// Where a variable's element is about to end.
@@ -50,7 +50,7 @@ fn written(
         ("xml:base", base),
     ];
     attributes.extend_from_slice(extra);
-    writer.out.reserve(dataset.variable_count().saturating_mul(USUAL));
+    writer.out.reserve((dataset.variable_count() + 1).saturating_mul(USUAL));
     writer.out.open("Dataset", &attributes);
     writer.body(dataset.root());
     (writer.out.finish(), writer.places.unwrap_or_default())

@@ -79,11 +79,14 @@ fn dap(media_type: &'static str, description: &'static str) -> HeaderMap {
 
 /// `attachment; filename="sst.nc.dap"`, with the exact name beside when it is not plain ASCII.
 fn attachment(dataset: &str) -> HeaderValue {
-    let name = format!("{}.dap", dataset.rsplit('/').next().unwrap_or(dataset));
+    let name = dataset.rsplit('/').next().unwrap_or(dataset);
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ';
-    let ascii: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
-    let mut text = format!("attachment; filename=\"{ascii}\"");
-    if ascii != name {
+    let mut text = String::with_capacity(name.len() + 32);
+    text.push_str("attachment; filename=\"");
+    text.extend(name.chars().map(|c| if plain(c) { c } else { '_' }));
+    text.push_str(".dap\"");
+    if !name.chars().all(plain) {
+        let name = format!("{name}.dap");
         let exact = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
         text = format!("{text}; filename*=UTF-8''{exact}");
     }

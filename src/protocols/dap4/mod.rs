@@ -29,7 +29,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use cdm::{Error, Result, Source, subset::subset};
 use http::StatusCode;
@@ -158,7 +158,8 @@ fn constrained(
 ) -> Result<Reply> {
     let query = Query::parse(request.query)?;
     let (source, canonical) = constrain(source, &query.constraint)?;
-    let identity = format!("dap4 {form:?} {} {} {canonical}", request.base_url, client.identity());
+    let mut identity = String::with_capacity(request.base_url.len() + canonical.len() + 128);
+    let _ = write!(identity, "dap4 {form:?} {} {} {canonical}", request.base_url, client.identity());
     if form != Response::Dap {
         let text = dmr::dmr(source.dataset(), request.base_url, client);
         let mut reply = Reply::text(StatusCode::OK, headers::of(form, request), text);
@@ -172,6 +173,7 @@ fn constrained(
         flag_absence: client.obeys_no_checksum_flag,
         groups_first: client.groups_first,
     };
+    let _ = write!(identity, " {form_of_data:?}");
     let id = request.id.to_owned();
     let report =
         move |failed: &Error| error::document(super::status_of(failed.kind()), &error::public(failed), &id);
@@ -179,9 +181,9 @@ fn constrained(
         status: StatusCode::OK,
         headers: headers::of(form, request),
         length: data::length(source.as_ref(), &dmr, form_of_data),
-        identity: Some(format!("{identity} {form_of_data:?}")),
+        identity: Some(identity),
         compressible: false,
-        body: data::encode(&source, &dmr, form_of_data, report)?,
+        body: data::encode(&source, dmr, form_of_data, report)?,
     })
 }
 

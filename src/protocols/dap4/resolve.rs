@@ -413,10 +413,13 @@ fn merge(variable: &Variable, before: Part, part: Part, at: usize) -> Checked<Pa
     Ok(Part { selection: before.selection, dimensions: before.dimensions, fields, rows })
 }
 
+/// Bytes that a projection's text usually takes.
+const USUAL: usize = 96;
+
 /// The projections as text: equal text means equal answers.
 pub(super) fn canonical(projections: &[Projection]) -> String {
     use std::fmt::Write as _;
-    let mut text = String::new();
+    let mut text = String::with_capacity(projections.len().saturating_mul(USUAL));
     for projection in projections {
         // Debug output of plain data is complete and deterministic, which is all an identity needs.
         let _ = write!(text, "{:?}{:?};", projection.variable.as_str(), Canonical(&projection.part));
