@@ -96,6 +96,7 @@ class Variables(Curve):
     growth = {
         "cold": (LINEAR, "each variable is read"),
         "warm": (LINEAR, "each variable is said, anew where the answer is more than 2 MiB and not kept"),
+        "one value": (FLAT, "what protocols show of the file is made once"),
         "MB": (LINEAR, "descriptions are kept open"),
     }
 
@@ -119,7 +120,9 @@ class Variables(Curve):
         with measure.Thalweg(self.server, self.folder) as server:
             cold, length = timed(server, target)
             warm = min(timed(server, target)[0] for _ in range(5))
-            return {"cold": cold, "warm": warm, "KB of the answer": length / 1000, "MB": server.peak()}
+            # Over DAP2, each of another variable: no answer is kept.
+            value = min(timed(server, f"/opendap/{size}.h5.dods?g0.v{i}[0:0]")[0] for i in range(20))
+            return {"cold": cold, "warm": warm, "one value": value, "KB of the answer": length / 1000, "MB": server.peak()}
 
 
 class Members(Curve):

@@ -7,7 +7,7 @@ by what was asked for more is the cost of one: neither the start nor the first r
 about two in a hundred. A path that seems too dear is measured again, twice at most, and the least counts: chance only adds. What is kept is in `instructions.toml`; a path that costs
 more than `SLACK` times that fails. `--write` keeps what was measured, after a change that is meant to cost it (or to save it: a
 limit that is too high guards nothing). And descriptions of files of many variables (`many_variables.py`), opened for them: four times
-the variables may cost `SLACK` times four as much. Use a binary as it is released: `cargo build --release` without settings of one's own.
+the variables may cost `SLACK` times four as much, and a slab of one of them may cost `SLACK` times as much. Use a binary as it is released: `cargo build --release` without settings of one's own.
 What costs so much says `callgrind_annotate .work/bench/callgrind.out`, of the last run.
 
 Valgrind has the processor's vector instructions as far as AVX2, and libraries choose their code by them. The counts that are kept
@@ -45,6 +45,9 @@ PATHS = {
 # Of a file of few variables, and of one of many: all that describes it.
 FEW, MANY = 1000, 4000
 DESCRIPTIONS = (".dmr", ".dds", ".das", ".html")
+# A variable of 4 x 6 in each kind of file, as DAP2 and DAP4 call it.
+NAMED = {"flat": "variable_000000", "grouped": "group_00000/variable_00"}
+FORMS = {"DAP2": ".dods?", "DAP4": ".dap?dap4.ce=/"}
 
 
 def counted(binary, folder, targets):
@@ -95,6 +98,20 @@ def growth(binary):
     return {kind: costs[kind, MANY] / costs[kind, FEW] for kind, count in files if count == MANY}
 
 
+def slabs(binary):
+    """By kind of file and protocol: how many times as much a slab of a file of `MANY` variables costs as one of `FEW`."""
+    folder = measure.BENCH / "many_few"
+    files = many_variables.write(folder, (FEW, MANY))
+    parts = [f"[{y}:{last}][{x}:{right}]" for y in range(4) for last in range(y, 4) for x in range(6) for right in range(x, 6)]
+    few, many = parts[:10], parts[:110]
+
+    def cost(kind, count, form):
+        of = [f"/opendap/{files[kind, count].name}{FORMS[form]}{NAMED[kind]}{part}" for part in parts]
+        return counted(binary, folder, of[: len(many)]) - counted(binary, folder, of[: len(few)])
+
+    return {(kind, form): cost(kind, MANY, form) / cost(kind, FEW, form) for kind in NAMED for form in FORMS}
+
+
 def is_comparable():
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return platform.machine() == "x86_64" and re.search(r"\bavx2\b", flags) is not None
@@ -134,6 +151,10 @@ def main():
         is_linear = times <= MANY / FEW * SLACK
         is_fine = is_fine and is_linear
         print(f"{'kept:   ' if is_linear else 'MISSED: '}{MANY:,} variables ({kind}) cost {times:.2f} times what {FEW:,} do", flush=True)
+    for (kind, form), times in slabs(chosen.server).items():
+        is_flat = times <= SLACK
+        is_fine = is_fine and is_flat
+        print(f"{'kept:   ' if is_flat else 'MISSED: '}a slab of one of {MANY:,} variables ({kind}, {form}) costs {times:.2f} times one of {FEW:,}", flush=True)
     if not is_comparable():
         print("This processor is not x86-64 with AVX2: other code runs here, so nothing is judged.")
     return 0 if is_fine else 1

@@ -85,11 +85,9 @@ fn data_are_kept_when_they_are_asked_for_again() {
     let dir = tempfile::tempdir().unwrap();
     netcdf3::write(&dir.path().join("a.nc"), [4, 3, 2], 1, false);
     let server = start(dir.path());
-    for (target, before) in [
-        ("/opendap/a.nc.dap", 2),
-        ("/opendap/a.nc.dods?v[0][0][0:1]", 2),
-        ("/opendap/a.nc.dds", 1),
-    ] {
+    for (target, before) in
+        [("/opendap/a.nc.dap", 2), ("/opendap/a.nc.dods?v[0][0][0:1]", 2), ("/opendap/a.nc.dds", 1)]
+    {
         let at = kept(&server);
         let answers: Vec<_> = (0..4).map(|_| server.get(target).body).collect();
         assert!(answers.iter().all(|body| *body == answers[0]), "{target}");
