@@ -23,7 +23,7 @@ KINDS = (".dmr", ".dds", ".das")
 # The limit of a server that is built on the same library.
 ALONE = "hyper alone"
 # The page of a folder of 10,000 files: seconds of the first answer and of the next ones, its bytes as they are sent, and
-# memory above what the server had before.
+# memory above what the server had before (promise R33 is about the page; what all forms take together is shown).
 LIMITS = {"first": 1.0, "again": 0.2, "page": 150_000, "memory": 20}
 ASKED_FOR = {
     "page": "catalog/many/",
@@ -118,8 +118,8 @@ class Case:
                 again = measure.load(self.binary, server, [f"/{target}"], requests=9, **ask)
                 if first["errors"] or again["errors"]:
                     raise SystemExit(f"{what}: {first['reasons'] or again['reasons']}")
-                found[what] = {"first": first["p50"] / 1e6, "again": again["p50"] / 1e6, "bytes": first["bytes"]}
-            found["memory"] = server.resident() - before
+                taken = server.resident() - before
+                found[what] = {"first": first["p50"] / 1e6, "again": again["p50"] / 1e6, "bytes": first["bytes"], "memory": taken}
         return found
 
 
@@ -203,10 +203,9 @@ def table(case, found, many):
         else:
             shown = [number(figures[key]) for key in ("cold", "warm", "cpu", "memory")] + [number(figures["bytes"] / 1e6)]
             lines.append(f"| {count:,} | " + " | ".join(shown) + " |")
-    lines += ["", f"A folder of {1500 if case.quick else 10_000:,} files, compressed as browsers ask for it:", "", "| what | first ms | again ms | bytes sent |", "|---|---|---|---|"]
+    lines += ["", f"A folder of {1500 if case.quick else 10_000:,} files, compressed as browsers ask for it:", "", "| what | first ms | again ms | bytes sent | memory till then, MB |", "|---|---|---|---|---|"]
     for what in ASKED_FOR:
-        lines.append(f"| {what} | {number(many[what]['first'] * 1000)} | {number(many[what]['again'] * 1000)} | {many[what]['bytes']:,} |")
-    lines += ["", f"All that took {many['memory']:.1f} MB of memory."]
+        lines.append(f"| {what} | {number(many[what]['first'] * 1000)} | {number(many[what]['again'] * 1000)} | {many[what]['bytes']:,} | {many[what]['memory']:.1f} |")
     return lines
 
 
@@ -230,7 +229,7 @@ def judge(case, found, many, verdicts):
         verdicts.below(f"folder of many files: {what}, first", many[what]["first"], LIMITS["first"], "s")
         verdicts.below(f"folder of many files: {what}, again", many[what]["again"], LIMITS["again"], "s")
     verdicts.below("folder of many files: bytes of the page", many["page"]["bytes"], LIMITS["page"], "bytes")
-    verdicts.below("folder of many files: memory", many["memory"], LIMITS["memory"], "MB")
+    verdicts.below("folder of many files: memory for the page", many["page"]["memory"], LIMITS["memory"], "MB")
 
 
 def cells(found):

@@ -15,7 +15,7 @@ use std::{
 
 use handlers::{
     chunked::Counts,
-    storage::{KeptFiles, StoreCalls},
+    storage::{KeptFiles, Meter, StoreCalls},
 };
 use http::StatusCode;
 
@@ -82,6 +82,8 @@ pub(super) struct Metrics {
     panics: AtomicU64,
     denied: AtomicU64,
     waiting: Arc<AtomicU64>,
+    /// What is read for no request: for what catalogs tell of datasets.
+    pub(super) background: Meter,
 }
 
 /// What is counted of each kind of request.
@@ -152,6 +154,7 @@ impl Metrics {
             panics: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             waiting: Arc::default(),
+            background: Meter::default(),
         }
     }
 
@@ -288,10 +291,11 @@ impl Metrics {
             out.sample(name, &[("route", label)], route.bytes.load(Relaxed));
         }
         let name = "thalweg_read_bytes_total";
-        out.family(Kind::Counter, name, "Bytes read from storage for answers.");
+        out.family(Kind::Counter, name, "Bytes read from storage, for answers and in the background.");
         for (label, route) in routes() {
             out.sample(name, &[("route", label)], route.read.load(Relaxed));
         }
+        out.sample(name, &[("route", "background")], self.background.bytes());
         let name = "thalweg_response_start_seconds";
         out.family(Kind::Histogram, name, "Time until an answer began.");
         for (label, route) in routes() {

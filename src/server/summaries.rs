@@ -22,7 +22,8 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         if let Some(name) = &name {
             let begun = Instant::now();
             let live = shared.live.load_full();
-            if timeout(LONGEST, live.summarise(name)).await.is_err() {
+            let summarised = shared.metrics.background.around(live.summarise(name));
+            if timeout(LONGEST, summarised).await.is_err() {
                 tracing::debug!(dataset = %name, "no summary: reading its coordinates takes too long");
             }
             drop(live);

@@ -112,13 +112,13 @@ impl BandRead {
 
     /// Decodes a chunk to where it belongs in `target`.
     fn place_in(&self, target: &Target, chunk: &Encoded, stored: Bytes, alone: bool) -> Result<()> {
+        self.engine.tally().decoded();
         if alone
             && let [part] = chunk.parts.as_slice()
             && self.extent(part).is_contiguous()
             && self.extent(part).wanted == self.chunk_len()?
         {
             let decode = |out: &mut [u8]| {
-                self.engine.tally().decoded();
                 self.array
                     .pipeline
                     .decode_into(stored.clone(), out, chunk.filter_mask)
@@ -197,8 +197,13 @@ impl BandRead {
             let whole = blocking(move || {
                 let _decoder = decoder;
                 let stored = stored.map_or_else(|| this.fetched_now(&job), Ok)?.pop().flatten();
-                let [Encoded { chunk, filter_mask, .. }] = job;
-                stored.map_or_else(|| this.fill(), |stored| this.decode(&chunk, stored, filter_mask))
+                let [Encoded { chunk, origin, filter_mask, .. }] = job;
+                let Some(stored) = stored else { return this.fill() };
+                // A part of an object that is not encoded was only read.
+                if !this.array.pipeline.is_empty() || origin.object().is_none() {
+                    this.engine.tally().decoded();
+                }
+                this.decode(&chunk, stored, filter_mask)
             })
             .await?;
             if encoded.keep == Keep::Whole {
@@ -277,9 +282,6 @@ impl BandRead {
     fn decode_as(&self, order: Order, chunk: &[u64], stored: Bytes, skipped: u32) -> Result<Decoded> {
         let len = usize::try_from(self.chunk_len()?)
             .map_err(|e| Error::too_large("a chunk is too large").with_source(e))?;
-        if !self.array.pipeline.is_empty() {
-            self.engine.tally().decoded();
-        }
         let bytes = self.array.pipeline.decode(stored, len, skipped).within(|| self.place(chunk))?;
         Ok(Decoded::whole(bytes, order))
     }

@@ -39,6 +39,7 @@ fn counts_are_told_apart() {
         ("thalweg_requests_total{route=\"file\",class=\"2xx\",outcome=\"done\"}", "1"),
         ("thalweg_response_bytes_total{route=\"dap4_data\"}", "8"),
         ("thalweg_read_bytes_total{route=\"dap4_data\"}", "12"),
+        ("thalweg_read_bytes_total{route=\"background\"}", "0"),
         ("thalweg_response_bytes_total{route=\"file\"}", "100"),
         ("thalweg_refusals_total{reason=\"not_found\"}", "1"),
         ("thalweg_refusals_total{reason=\"bad_request\"}", "0"),
