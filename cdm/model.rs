@@ -274,17 +274,18 @@ impl Dataset {
 
     /// The variable of this full name.
     pub fn variable(&self, name: &FullName) -> Option<&Variable> {
+        let (group, position) = self.place(name)?;
+        group.variables.get(position)
+    }
+
+    /// The group that the variable of this full name is in, and its position among the group's variables.
+    pub fn place(&self, name: &FullName) -> Option<(&Group, usize)> {
         let position = self.index.get(name)?;
         let mut group = &self.root;
         for &i in position.groups.iter() {
             group = group.groups.get(i)?;
         }
-        group.variables.get(position.variable)
-    }
-
-    /// The position of the variable of this full name among those of its group.
-    pub fn position(&self, name: &FullName) -> Option<usize> {
-        self.index.get(name).map(|position| position.variable)
+        Some((group, position.variable))
     }
 
     /// As [`Dataset::variable`], with the error a reader owes its caller.

@@ -106,7 +106,9 @@ pub fn subset(source: Arc<dyn Source>, projections: Vec<Projection>) -> Result<A
             dimensions: part.dimensions.clone(),
             ..whole.clone()
         };
-        kept.add(&variable, source.dataset().position(&variable).unwrap_or_default(), left)?;
+        if let Some((group, position)) = source.dataset().place(&variable) {
+            kept.add(&variable, (&group.name, position), left)?;
+        }
         if parts.insert(variable.clone(), part).is_some() {
             return Err(Error::bad_request(format!("{variable} is asked for twice")));
         }
@@ -165,7 +167,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn add(&mut self, name: &FullName, position: usize, variable: Variable) -> Result<()> {
+    fn add(
+        &mut self,
+        name: &FullName,
+        (group, position): (&FullName, usize),
+        variable: Variable,
+    ) -> Result<()> {
         for dimension in &variable.dimensions {
             let Some(called) = &dimension.name else { continue };
             if let Some(known) = self.dimensions.get(called) {
@@ -175,10 +182,10 @@ impl Kept {
                 continue;
             }
             self.dimensions.insert(called.clone(), dimension.clone());
-            self.group_around(called);
+            self.in_group(&called.parent());
         }
         self.add_types(&variable.data_type);
-        self.group_around(name).push((position, name.clone()));
+        self.in_group(group).push((position, name.clone()));
         self.variables.insert(name.clone(), variable);
         Ok(())
     }
@@ -197,19 +204,18 @@ impl Kept {
 
     fn add_type(&mut self, name: &FullName) {
         if self.types.insert(name.clone()) {
-            self.group_around(name);
+            self.in_group(&name.parent());
         }
     }
 
-    /// The variables of the group that `name` is in.
-    fn group_around(&mut self, name: &FullName) -> &mut Vec<(usize, FullName)> {
-        let group = name.parent();
+    /// The variables of `group`, in which something is kept.
+    fn in_group(&mut self, group: &FullName) -> &mut Vec<(usize, FullName)> {
         let mut around = group.clone();
         while !around.is_root() && !self.groups.contains_key(&around) {
             self.groups.insert(around.clone(), Vec::new());
             around = around.parent();
         }
-        self.groups.entry(group).or_default()
+        self.groups.entry(group.clone()).or_default()
     }
 
     /// `group` with only what is kept, itself included even when empty.
@@ -346,6 +352,44 @@ mod tests {
         let nameless =
             subset(source(), vec![Projection { variable: FullName::new("/sst"), part: anonymous }]).unwrap();
         assert!(nameless.dataset().root().dimensions.is_empty());
+    }
+
+    #[test]
+    fn groups_are_left_that_hold_something_of_it() {
+        let scalar = |name: &str| Variable::new(name, DataType::Int8, Vec::new());
+        let group = |name: &str, variables: Vec<Variable>, groups: Vec<Group>| Group {
+            variables,
+            groups,
+            ..Group::new(FullName::new(name))
+        };
+        let mut far = group("/far", vec![scalar("x")], Vec::new());
+        far.dimensions.push(dimension("/far/n", 2));
+        let deep = group("/g/deep", vec![scalar("p"), scalar("q"), scalar("r")], Vec::new());
+        let wide = Variable::new("wide", DataType::Int8, vec![dimension("/far/n", 2)]);
+        // As DAP2 shows a variable of a group: its name in the root has a slash.
+        let root = group(
+            "/",
+            vec![scalar("b"), scalar("g/a"), wide],
+            vec![group("/g", vec![scalar("c")], vec![deep]), group("/none", vec![scalar("y")], vec![]), far],
+        );
+        let zeros = |v: &Variable| Block::Fixed(vec![0; usize::try_from(v.element_count()).unwrap()].into());
+        let values: Vec<_> =
+            root.walk().flat_map(|g| g.variables.iter().map(|v| (g.name.join(&v.name), zeros(v)))).collect();
+        let whole: Arc<dyn Source> = Arc::new(MemorySource::new("test", root, values));
+        let left = |names: &[&str]| {
+            let part = |name: &str| Part::whole(whole.dataset().require(&FullName::new(name)).unwrap());
+            let all = names.iter().map(|name| Projection { variable: FullName::new(name), part: part(name) });
+            let left = subset(Arc::clone(&whole), all.collect()).unwrap();
+            let groups = left.dataset().root().walk().map(|g| {
+                let variables: Vec<&str> = g.variables.iter().map(|v| &*v.name).collect();
+                format!("{}: {} {}", g.name, variables.join(" "), g.dimensions.len())
+            });
+            groups.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(left(&["/g/a"]), "/: g/a 0");
+        assert_eq!(left(&["/g/deep/r", "/g/deep/p"]), "/:  0, /g:  0, /g/deep: p r 0");
+        assert_eq!(left(&["/wide", "/b", "/g/c"]), "/: b wide 0, /g: c 0, /far:  1");
+        assert_eq!(left(&[]), "/:  0");
     }
 
     #[tokio::test]

@@ -133,7 +133,8 @@ impl Resolver<'_> {
                     constraint::Projection::Call(call) => return Err(self.no_function(call)),
                     constraint::Projection::Path(path) => {
                         let found = self.find(path)?;
-                        let position = self.view.dataset().position(&found.name).unwrap_or_default();
+                        let position =
+                            self.view.dataset().place(&found.name).map_or(0, |(_, position)| position);
                         self.want(&found, wanted.entry(position).or_default())?;
                     }
                 }
