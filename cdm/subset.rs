@@ -106,9 +106,11 @@ pub fn subset(source: Arc<dyn Source>, projections: Vec<Projection>) -> Result<A
             dimensions: part.dimensions.clone(),
             ..whole.clone()
         };
-        if let Some((group, position)) = source.dataset().place(&variable) {
-            kept.add(&variable, (&group.name, position), left)?;
-        }
+        let (group, position) = source
+            .dataset()
+            .place(&variable)
+            .ok_or_else(|| Error::internal(format!("{variable} is in no group")))?;
+        kept.add(&variable, (&group.name, position), left)?;
         if parts.insert(variable.clone(), part).is_some() {
             return Err(Error::bad_request(format!("{variable} is asked for twice")));
         }
