@@ -1,8 +1,8 @@
 //! A front end's [`Reply`] to an HTTP response: conditional requests, byte ranges, compression, `HEAD`,
 //! the headers every answer has, and the first-block rule.
 //!
-//! First-block rule: the first item of a body is awaited before headers are sent, so that most failures
-//! become a clean status. An error after that cuts the connection: the body fails, and hyper closes
+//! First-block rule: the first item of a body, and all of a small one, is awaited before headers are sent, so that most
+//! failures become a clean status. An error after that cuts the connection: the body fails, and hyper closes
 //! without the terminating chunk or with fewer bytes than announced. What the body gave out before leaves
 //! first: a front end may say what went wrong (DAP4's error chunk, protocol notes 3.7).
 
@@ -19,7 +19,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body::{Frame, SizeHint};
 
 use super::{
-    answers::LARGEST_DATA,
     compress,
     conditions::{Part, Validators},
     stall::Flushes,
@@ -71,7 +70,7 @@ impl http_body::Body for Body {
 }
 
 /// Bytes of a body that is sent when all of it is there.
-const AT_ONCE: u64 = LARGEST_DATA;
+const AT_ONCE: u64 = 64 << 10;
 
 /// Reads a range of an answer's bytes directly; without one, a range is cut out of the whole body.
 pub(super) type Seek<'a> = &'a (dyn Fn(Range<u64>) -> ByteStream + Send + Sync);

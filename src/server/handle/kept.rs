@@ -69,12 +69,9 @@ impl Call<'_> {
         is_data: bool,
     ) -> Result<HttpResponse<Body>> {
         let asked = self.asked();
-        // Who asks for its length alone, say, does not wait for all of it.
-        if !is_whole(asked) {
-            return respond(reply, asked, version, None).await;
-        }
         let answers = &self.live.answers;
-        if is_data && !answers.is_asked_again(self.key()) {
+        // Who asks for its length alone, say, does not wait for all of it.
+        if !is_whole(asked) || is_data && !answers.is_asked_again(self.key()) {
             return respond(reply, asked, version, None).await;
         }
         let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };

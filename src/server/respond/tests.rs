@@ -57,6 +57,17 @@ async fn a_whole_answer() {
 }
 
 #[tokio::test]
+async fn a_small_body_leaves_in_one_piece() {
+    for (len, is_whole) in [(10, true), (AT_ONCE, true), (AT_ONCE + 1, false)] {
+        let half = usize::try_from(len / 2).unwrap();
+        let parts = [half, usize::try_from(len).unwrap() - half].map(|n| Ok(vec![b'x'; n].into()));
+        let response = ask(Method::GET, &[], reply(parts.into(), Some(len))).await.unwrap();
+        assert_eq!(matches!(response.body(), Body::Whole(_)), is_whole, "{len}");
+        assert_eq!(bytes(response).await.unwrap().len() as u64, len);
+    }
+}
+
+#[tokio::test]
 async fn ranges_are_cut_out() {
     for (range, expect, place) in [
         ("bytes=0-0", "0", "bytes 0-0/10"),
