@@ -103,11 +103,10 @@ def slabs(binary):
     folder = measure.BENCH / "many_few"
     files = many_variables.write(folder, (FEW, MANY))
     parts = [f"[{y}:{last}][{x}:{right}]" for y in range(4) for last in range(y, 4) for x in range(6) for right in range(x, 6)]
-    few, many = parts[:10], parts[:110]
 
     def cost(kind, count, form):
-        of = [f"/opendap/{files[kind, count].name}{FORMS[form]}{NAMED[kind]}{part}" for part in parts]
-        return counted(binary, folder, of[: len(many)]) - counted(binary, folder, of[: len(few)])
+        targets = [f"/opendap/{files[kind, count].name}{FORMS[form]}{NAMED[kind]}{part}" for part in parts]
+        return counted(binary, folder, targets[:110]) - counted(binary, folder, targets[:10])
 
     return {(kind, form): cost(kind, MANY, form) / cost(kind, FEW, form) for kind in NAMED for form in FORMS}
 
