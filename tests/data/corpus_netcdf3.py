@@ -24,6 +24,7 @@ def make(corpus):
     _header_only(corpus.path("netcdf3/attributes_only.nc", "no dimension, no variable, global attributes only"))
     _filled(corpus.path("netcdf3/fill.nc", "default and own fill values, never-written parts"))
     _names(corpus.path("netcdf3/names.nc", "names with blanks, dots, plus, at, non-ASCII; NFC"))
+    _many(corpus.path("netcdf3/many.nc", "1,200 small variables: netCDF-C names them all in one DAP2 request"))
     _packed(corpus.path("netcdf3/packed_cf.nc", "CF: scale/offset, coordinates, bounds, char labels, no-leap time"))
 
 
@@ -126,6 +127,14 @@ def _header_only(path):
     with netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as data:
         data.title = "nothing else"
         data.version = np.float64(1.25)
+
+
+def _many(path):
+    with netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as data:
+        data.createDimension("x", 2)
+        made = [data.createVariable(f"v{number:04}", "i2", ("x",)) for number in range(1200)]
+        for number, variable in enumerate(made):
+            variable[:] = [number, -number]
 
 
 def _filled(path):

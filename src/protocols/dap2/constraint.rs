@@ -15,8 +15,10 @@ use nom::{
     sequence::{delimited, preceded},
 };
 
-/// Most projections, and most selection clauses, in one constraint.
-const MAX_CLAUSES: usize = 1_000;
+/// Most projections in one constraint: what a URL of 64 KiB can name. netCDF-C names every small variable of a file at once.
+const MAX_PROJECTIONS: usize = 32_768;
+/// Most selection clauses in one constraint.
+const MAX_SELECTIONS: usize = 1_000;
 /// Most slices on one step, and most steps in one path.
 const MAX_DEPTH: usize = 64;
 /// Most constants in one `{a,b}` list.
@@ -229,8 +231,8 @@ fn constraint(input: &str) -> Parsed<'_, Constraint> {
         loop {
             let (after, next) = projection(rest)?;
             found.projections.push(next);
-            if found.projections.len() > MAX_CLAUSES {
-                return refuse(rest, "expected at most 1000 projections");
+            if found.projections.len() > MAX_PROJECTIONS {
+                return refuse(rest, "expected at most 32768 projections");
             }
             let Some(more) = after.strip_prefix(',') else {
                 rest = after;
@@ -247,7 +249,7 @@ fn constraint(input: &str) -> Parsed<'_, Constraint> {
         }
         let (after, next) = clause(rest)?;
         found.selections.push(next);
-        if found.selections.len() > MAX_CLAUSES {
+        if found.selections.len() > MAX_SELECTIONS {
             return refuse(rest, "expected at most 1000 selections");
         }
         if !after.is_empty() && !after.starts_with('&') {

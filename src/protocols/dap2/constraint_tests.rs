@@ -64,8 +64,10 @@ fn the_glued_constraint_of_netcdf_c_is_an_error() {
 
 #[test]
 fn limits_are_kept() {
-    parse(&vec!["a"; 1_000].join(",")).unwrap();
-    parse(&vec!["a"; 1_001].join(",")).unwrap_err();
+    parse(&vec!["a"; 32_768].join(",")).unwrap();
+    parse(&vec!["a"; 32_769].join(",")).unwrap_err();
+    parse(&format!("a{}", "&a<1".repeat(1_000))).unwrap();
+    parse(&format!("a{}", "&a<1".repeat(1_001))).unwrap_err();
     parse(&vec!["a"; 65].join(".")).unwrap_err();
     parse(&format!("a{}", "[0]".repeat(65))).unwrap_err();
     parse(&format!("f{}", "(".repeat(100_000))).unwrap_err();
