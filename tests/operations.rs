@@ -255,6 +255,12 @@ fn streams_say_how_soon_they_began() {
     assert!((0.0..20_000.0).contains(&ms), "{timing}");
 }
 
+/// The value of this name, with its labels, among the metrics.
+fn metric(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    line.unwrap_or_else(|| panic!("{name} in {metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 #[test]
 fn metrics_tell_what_is_the_case() {
     let dir = folder();
@@ -262,10 +268,7 @@ fn metrics_tell_what_is_the_case() {
     server.get("/opendap/sub/a.nc.dap?dap4.ce=/v");
     server.get("/nothing");
     let text = server.get("/-/metrics").text();
-    let value = |name: &str| -> f64 {
-        let line = text.lines().find(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-        line.unwrap_or_else(|| panic!("{name} in {text}")).rsplit(' ').next().unwrap().parse().unwrap()
-    };
+    let value = |name: &str| metric(&text, name);
     let is =
         |name: &str, expect: f64| assert!((value(name) - expect).abs() < 1e-9, "{name} is {}", value(name));
     is("thalweg_requests_total{route=\"dap4_data\",class=\"2xx\",outcome=\"done\"}", 1.0);
@@ -279,6 +282,21 @@ fn metrics_tell_what_is_the_case() {
     assert!(value("process_resident_memory_bytes") > 1e6 && value("process_open_fds") > 3.0);
     assert!(value("process_cpu_seconds_total") > 0.0 && value("process_max_fds") > 10.0);
     assert!(value("thalweg_read_bytes_total{route=\"dap4_data\"}") >= 96.0);
+}
+
+#[test]
+fn bytes_that_no_answer_needed_are_counted() {
+    let dir = folder();
+    let server = Server::start(dir.path(), &[], &[]);
+    let read = || metric(&server.get("/-/metrics").text(), "thalweg_read_bytes_total{route=\"background\"}");
+    assert!(read() < 1.0);
+    // A listing is made without reading the file; then it is read to say what it is about.
+    server.get("/catalog/sub/");
+    let begin = Instant::now();
+    while read() < 1.0 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "nothing was read in the background");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
