@@ -100,8 +100,8 @@ pub struct Engine {
     decoders: [Arc<Semaphore>; 2],
     /// Turns of large reads at the threads that may block; little ones need none.
     bulk: Arc<Semaphore>,
-    /// Reads that have begun and not ended: they share the budget.
-    readings: Arc<AtomicU64>,
+    /// Large reads that have begun and not ended: they share the budget. Little ones take next to nothing of it.
+    large: Arc<AtomicU64>,
     tally: Tally,
     /// Nothing more is read: the server stops.
     is_stopped: AtomicBool,
@@ -124,7 +124,7 @@ impl Engine {
             decoders: [(); 2].map(|()| Arc::new(Semaphore::new(options.decoders.max(1)))),
             // More than decode: some wait for a disk.
             bulk: Arc::new(Semaphore::new(options.decoders.max(1).saturating_mul(4).min(MOST_IN_BULK))),
-            readings: Arc::default(),
+            large: Arc::default(),
             tally: Tally::default(),
             is_stopped: AtomicBool::new(false),
             rehearsal: OnceLock::new(),
@@ -288,7 +288,7 @@ impl Reading {
         let size = engine.size_of(bytes);
         let fresh = bytes <= engine.options.band_bytes.saturating_mul(2);
         let plan = Plan::new(&array.chunk_shape, selection);
-        let counted = Counted::new(&engine.readings, 1);
+        let counted = Counted::new(&engine.large, u64::from(size == Size::Much));
         let at_once = engine.options.bands_in_flight / 3;
         Ok(Self {
             fresh,
@@ -430,7 +430,7 @@ impl Reading {
     /// take to read it.
     fn limit(&self) -> BandLimit {
         let options = &self.engine.options;
-        let streams = self.engine.readings.load(Ordering::Relaxed).max(1);
+        let streams = self.engine.large.load(Ordering::Relaxed).max(1);
         let free = self.engine.memory.free() * UNIT;
         let room = (options.budget_bytes / streams).min(free + self.own.load(Ordering::Relaxed));
         let size = self.array.stored_size as u64;

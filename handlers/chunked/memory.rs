@@ -158,10 +158,11 @@ impl Memory {
         Counted::new(&self.reading, u64::from(permits))
     }
 
-    /// So many permits if they are free now.
+    /// So many permits if they are free now. Little takes of what is kept for it first: bands are planned for what is
+    /// free of the rest.
     pub(super) fn try_hold(&self, permits: u32, size: Size) -> Option<OwnedSemaphorePermit> {
-        let of_little = || self.is_little(permits, size).then(|| self.little.try_hold(permits)).flatten();
-        self.all.try_hold(permits).or_else(of_little)
+        let of_little = self.is_little(permits, size).then(|| self.little.try_hold(permits)).flatten();
+        of_little.or_else(|| self.all.try_hold(permits))
     }
 
     fn is_little(&self, permits: u32, size: Size) -> bool {
@@ -267,6 +268,19 @@ mod tests {
         assert_eq!(memory.in_use(), 0);
         let grown = memory.hold_only(memory.hold(1, Size::Little).await.unwrap(), 3 << 10);
         assert_eq!(grown.num_permits(), 3);
+    }
+
+    #[tokio::test]
+    async fn little_reads_leave_the_common_memory_alone_while_they_have_their_own() {
+        let memory = Memory::new(32 << 20, Duration::from_millis(20));
+        let little = [
+            memory.hold(3 << 10, Size::Little).await.unwrap(),
+            memory.try_hold(1 << 10, Size::Little).unwrap(),
+        ];
+        assert_eq!((memory.free(), memory.in_use()), (20 << 10, 4 << 20));
+        let more = memory.try_hold(1, Size::Little).unwrap();
+        assert_eq!(memory.free(), (20 << 10) - 1, "then they have a part of it");
+        drop((little, more));
     }
 
     #[tokio::test(start_paused = true)]

@@ -226,6 +226,19 @@ async fn each_chunk_is_decoded_once_when_bands_cut_it_and_the_cache_holds_a_row(
 }
 
 #[tokio::test]
+async fn little_reads_leave_large_ones_their_bands() {
+    // A row of chunks takes a third of the budget, and nothing is kept: a band that is cut decodes its chunks again.
+    let made = made(&[64, 40], &[8, 10], 4, true, 0, Fault::None);
+    let engine = engine(2 * 40 * 4, 0, 4 << 10);
+    let element = Selection::new(vec![vec![Slice::all(1)]; 2], &[64, 40]).unwrap();
+    let little: Vec<_> = (0..3).map(|_| engine.read(&made.array, &element)).collect();
+    let all = Selection::all(&[64, 40]);
+    assert_eq!(read(&engine, &made.array, &all).await.unwrap(), expected(&made, &all));
+    assert_eq!(made.codec.decoded.load(Ordering::SeqCst), 32);
+    drop(little);
+}
+
+#[tokio::test]
 async fn a_cache_smaller_than_a_row_of_chunks_still_saves_decoding() {
     // Rows of four chunks; four bands need each, and the cache holds two and a half chunks.
     let made = made(&[64, 40], &[8, 10], 4, true, 0, Fault::None);
