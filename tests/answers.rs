@@ -84,10 +84,19 @@ fn a_file_that_changed_is_answered_anew() {
 fn data_are_kept_when_they_are_asked_for_again() {
     let dir = tempfile::tempdir().unwrap();
     netcdf3::write(&dir.path().join("a.nc"), [4, 3, 2], 1, false);
-    let server = start(dir.path());
-    for (target, before) in
-        [("/opendap/a.nc.dap", 2), ("/opendap/a.nc.dods?v[0][0][0:1]", 2), ("/opendap/a.nc.dds", 1)]
-    {
+    netcdf3::write(&dir.path().join("b.nc"), [4, 3, 2], 2, false);
+    let settings = dir.path().join("thalweg.toml");
+    let joined = "[[dataset]]\nname = \"joined\"\nglob = \"*.nc\"\ntype = \"joinNew\"\ndimension = \"file\"\n";
+    fs::write(&settings, joined).unwrap();
+    let flags = ["--config", settings.to_str().unwrap()];
+    let server = Server::start(dir.path(), &flags, &[("THALWEG_INDEX_FOLDER", "none")]);
+    // Data of many files at once: they cost more than their place.
+    for (target, before) in [
+        ("/opendap/a.nc.dap", 2),
+        ("/opendap/a.nc.dods?v[0][0][0:1]", 2),
+        ("/opendap/a.nc.dds", 1),
+        ("/opendap/joined.dap?dap4.ce=/v[][0][0][0]", 1),
+    ] {
         let at = kept(&server);
         let answers: Vec<_> = (0..4).map(|_| server.get(target).body).collect();
         assert!(answers.iter().all(|body| *body == answers[0]), "{target}");
