@@ -86,7 +86,8 @@ fn data_are_kept_when_they_are_asked_for_again() {
     netcdf3::write(&dir.path().join("a.nc"), [4, 3, 2], 1, false);
     netcdf3::write(&dir.path().join("b.nc"), [4, 3, 2], 2, false);
     let settings = dir.path().join("thalweg.toml");
-    let joined = "[[dataset]]\nname = \"joined\"\nglob = \"*.nc\"\ntype = \"joinNew\"\ndimension = \"file\"\n";
+    let joined =
+        "[[dataset]]\nname = \"joined\"\nglob = \"*.nc\"\ntype = \"joinNew\"\ndimension = \"file\"\n";
     fs::write(&settings, joined).unwrap();
     let flags = ["--config", settings.to_str().unwrap()];
     let server = Server::start(dir.path(), &flags, &[("THALWEG_INDEX_FOLDER", "none")]);

@@ -60,7 +60,8 @@ impl Call<'_> {
         Some(kept)
     }
 
-    /// Sends `reply`, and keeps it for who asks the same if it is small: data only when they are asked for again.
+    /// Sends `reply`, and keeps it for who asks the same if it is small: data of one file only when they are asked for
+    /// again, for most are not; what is put together of many files costs too much to be made twice.
     pub(super) async fn keep(
         &self,
         about: (About, Option<Way>),
@@ -70,8 +71,9 @@ impl Call<'_> {
     ) -> Result<HttpResponse<Body>> {
         let asked = self.asked();
         let answers = &self.live.answers;
+        let is_of_one_file = about.1.is_some();
         // Who asks for its length alone, say, does not wait for all of it.
-        if !is_whole(asked) || is_data && !answers.is_asked_again(self.key()) {
+        if !is_whole(asked) || is_data && is_of_one_file && !answers.is_asked_again(self.key()) {
             return respond(reply, asked, version, None).await;
         }
         let largest = if is_data { LARGEST_DATA } else { LARGEST_TEXT };
