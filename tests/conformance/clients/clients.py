@@ -19,8 +19,7 @@ class Client:
     expected: Callable  # oracle's view -> view this client must see
     lenient: frozenset
     environment: dict = field(default_factory=dict)
-    # Files with variables that must be refused are left to others: it fetches whole datasets, retries a refusal for a minute, or
-    # dies of one (netCDF-C 4.9.4 uses an address after it has freed it, when it reports an error that came over DAP4).
+    # Fetches whole datasets, or retries a refusal for a minute: files with variables that must be refused are left to others.
     whole: bool = False
     seconds: int = 60
 
@@ -82,7 +81,7 @@ def _all():
         python = dict(venv=venv, probe="probe_netcdf4.py")
         yield Client(f"netCDF4-python {version}", "DAP2", arguments=_plain, expected=_dap2_netcdf_c, lenient=NETCDF_C_DAP2, **python)
         yield Client(
-            f"netCDF4-python {version}", "DAP4", arguments=_fragment, expected=_dap4_netcdf_python, lenient=NETCDF_C_DAP4, whole=version != "1.7.5", **python
+            f"netCDF4-python {version}", "DAP4", arguments=_fragment, expected=_dap4_netcdf_python, lenient=NETCDF_C_DAP4, whole=version == "1.6.5", **python
         )
     xarray = dict(venv="venv", probe="probe_xarray.py", whole=True)
     yield Client(

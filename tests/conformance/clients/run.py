@@ -158,6 +158,8 @@ class Server:
 def run_client(client, files, views, server):
     """One client over all its files."""
     names = [n for n, e in files.items() if n in views and not (client.whole and e["refused"])]
+    # What a refusal does to a client's memory shows in no other file.
+    names.sort(key=lambda name: bool(files[name]["refused"]))
     started = time.monotonic()
     results = batch.run(
         client.command(WORK), [client.arguments(server.url(n), views[n]) for n in names], client.seconds, client.environment
